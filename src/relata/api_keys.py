@@ -1,0 +1,136 @@
+"""API keys: making them, and knowing one when it is presented.
+
+A key reads `relata_<id>_<secret>`. The id is 12 letters and digits and no secret; the secret is
+256 random bits. The store keeps SHA-256 of the secret: a slow hash protects what people choose,
+and nobody can try out 2**256 secrets however fast the hash is; `authenticate`, which every
+request goes through, stays short.
+
+The active keys are held in memory. What another process added or revoked counts here from the
+next `refresh`. A secret is shown once, by `create`, and is in no error, `repr` or log.
+
+What a scope permits is decided by whoever serves the operation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import string
+import threading
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from relata.errors import AuthenticationError, InvalidArgumentError
+from relata.store import Store, StoredKey
+
+SCOPES = ("check", "read", "write", "schema", "admin")
+"""What a key may do; `admin` implies every other scope."""
+
+_ADMIN = "admin"
+_PREFIX = "relata"
+_ID_ALPHABET = string.ascii_letters + string.digits
+_ID_CHARACTERS = 12
+_SECRET_BYTES = 32
+_MAX_NAME_CHARACTERS = 200
+
+
+class ApiKeys:
+    """The API keys of a store. Threads may share it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        # What a presented secret is compared with when there is no such key, so that the answer
+        # takes the same path and time. Nobody knows a secret with this digest.
+        self._no_digest = secrets.token_bytes(hashlib.sha256().digest_size)
+        self._active: dict[str, StoredKey] = {}
+        self._version = -1
+        self._load(store.state().keys_version)
+
+    def create(self, name: str, scopes: Iterable[str]) -> tuple[StoredKey, str]:
+        """Make a key; return it and its text, which cannot be had again.
+
+        Raises InvalidArgumentError for a name that is empty, too long or not printable, for an
+        unknown scope, and for no scope at all.
+        """
+        key_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_CHARACTERS))
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        key = StoredKey(
+            id=key_id,
+            name=_checked_name(name),
+            digest=_digest(secret),
+            scopes=_checked_scopes(scopes),
+            created_at=datetime.now(UTC),
+        )
+        self._store.add_key(key)
+        self._load(self._store.state().keys_version)
+        return key, f"{_PREFIX}_{key_id}_{secret}"
+
+    def authenticate(self, presented: str) -> StoredKey:
+        """Return the key whose text this is.
+
+        Raises AuthenticationError, the same for a text that is no key, an unknown id, a wrong
+        secret and a revoked key.
+        """
+        prefix, _, rest = presented.partition("_")
+        key_id, _, secret = rest.partition("_")
+        key = self._active.get(key_id) if prefix == _PREFIX else None
+        expected = self._no_digest if key is None else key.digest
+        if not hmac.compare_digest(_digest(secret), expected) or key is None:
+            raise AuthenticationError("the API key is not valid; check it or ask for a new one")
+        return key
+
+    def refresh(self, keys_version: int) -> None:
+        """Follow the store: load the keys again if `keys_version` (`State`) is a new one."""
+        if keys_version != self._version:
+            self._load(keys_version)
+
+    @staticmethod
+    def allows(key: StoredKey, scope: str) -> bool:
+        """Whether the key has the scope, by itself or through `admin`."""
+        return scope in key.scopes or (_ADMIN in key.scopes and scope in SCOPES)
+
+    def list(self) -> tuple[StoredKey, ...]:
+        """Every key, revoked ones too, oldest first."""
+        return tuple(self._store.keys())
+
+    def revoke(self, key_id: str) -> bool:
+        """Revoke a key, here at once; return whether there was one to revoke."""
+        revoked = self._store.revoke_key(key_id)
+        self._load(self._store.state().keys_version)
+        return revoked
+
+    def _load(self, version: int) -> None:
+        # INVARIANT: the keys are read after the version was, so they are as new or newer; keys
+        # newer than their version are loaded once more, never once too seldom.
+        with self._lock:
+            stored = self._store.keys()
+            self._active = {key.id: key for key in stored if key.revoked_at is None}
+            self._version = version
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
+
+
+def _checked_name(name: str) -> str:
+    if not name.strip() or len(name) > _MAX_NAME_CHARACTERS or not name.isprintable():
+        raise InvalidArgumentError(
+            f"a key's name has 1 to {_MAX_NAME_CHARACTERS} printable characters", field="name"
+        )
+    return name
+
+
+def _checked_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
+    wanted = set(scopes)
+    unknown = sorted(wanted.difference(SCOPES))
+    if unknown:
+        raise InvalidArgumentError(
+            f"`{unknown[0]}` is not a scope; the scopes are {', '.join(SCOPES)}", field="scopes"
+        )
+    if not wanted:
+        raise InvalidArgumentError(
+            f"a key needs a scope; the scopes are {', '.join(SCOPES)}", field="scopes"
+        )
+    return tuple(scope for scope in SCOPES if scope in wanted)

@@ -1,0 +1,120 @@
+"""The typed schema: what the compiler makes of `schema.zed`, with every name resolved.
+
+A permission's expression is a tree of `Computed`, `Arrow`, `Union`, `Intersection`, `Exclusion`,
+`Nil` and `Self`. Unions and intersections are flat: no union is a child of a union.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+
+class AllowedSubject(msgspec.Struct, frozen=True, order=True):
+    """One kind of subject that a relation allows: `user`, `user:*` or `group#member`."""
+
+    type: str
+    relation: str = ""
+    """Empty for the object itself; a relation or permission of the type for a userset."""
+    wildcard: bool = False
+
+    def __str__(self) -> str:
+        if self.wildcard:
+            return f"{self.type}:*"
+        return f"{self.type}#{self.relation}" if self.relation else self.type
+
+
+class Computed(msgspec.Struct, frozen=True):
+    """Another relation or permission of the same definition, by name."""
+
+    name: str
+
+
+class Arrow(msgspec.Struct, frozen=True):
+    """`relation->target` and `relation.any(target)`; with `every`, `relation.all(target)`.
+
+    Walks the objects of the relation's subjects (a subject's own relation is ignored) and takes
+    `target` there; a type that has no `target` contributes nobody.
+    """
+
+    relation: str
+    target: str
+    every: bool = False
+
+
+class Union(msgspec.Struct, frozen=True):
+    """`a + b`: who is in any child."""
+
+    children: tuple[Expression, ...]
+
+
+class Intersection(msgspec.Struct, frozen=True):
+    """`a & b`: who is in every child."""
+
+    children: tuple[Expression, ...]
+
+
+class Exclusion(msgspec.Struct, frozen=True):
+    """`a - b`: who is in the base and not in the subtracted."""
+
+    base: Expression
+    subtracted: Expression
+
+
+class Nil(msgspec.Struct, frozen=True):
+    """`nil`: nobody."""
+
+
+class Self(msgspec.Struct, frozen=True):
+    """`self`: the resource itself, as a subject without a relation."""
+
+
+Expression = Computed | Arrow | Union | Intersection | Exclusion | Nil | Self
+
+
+class Relation(msgspec.Struct, frozen=True):
+    """A relation holds stored relationships whose subjects are of the allowed kinds."""
+
+    name: str
+    allowed: tuple[AllowedSubject, ...]
+    doc: str = ""
+    line: int = 0
+    column: int = 0
+
+
+class Permission(msgspec.Struct, frozen=True):
+    """A permission is computed from its expression and holds nothing itself."""
+
+    name: str
+    expression: Expression
+    doc: str = ""
+    line: int = 0
+    column: int = 0
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """A type of objects with its relations and permissions, in the order of the text."""
+
+    name: str
+    relations: Mapping[str, Relation]
+    permissions: Mapping[str, Permission]
+    doc: str = ""
+    line: int = 0
+    column: int = 0
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.relations or name in self.permissions
+
+
+class Schema(msgspec.Struct, frozen=True):
+    """A whole schema and the text it was compiled from."""
+
+    definitions: Mapping[str, Definition]
+    text: str = ""
+
+    def relations(self) -> Iterator[tuple[Definition, Relation]]:
+        """Every relation with its definition."""
+        for definition in self.definitions.values():
+            for relation in definition.relations.values():
+                yield definition, relation

@@ -1,0 +1,30 @@
+"""The source of truth: relationships by revision, schemas and keys, in SQL.
+
+`Store` is all there is to hold; the other names are what it gives back.
+"""
+
+from __future__ import annotations
+
+from relata.store.store import Store
+from relata.store.values import (
+    Change,
+    DeleteOutcome,
+    SchemaMovedError,
+    State,
+    StoredKey,
+    StoredRelationship,
+    StoredSchema,
+    StoredSigningKey,
+)
+
+__all__ = [
+    "Change",
+    "DeleteOutcome",
+    "SchemaMovedError",
+    "State",
+    "Store",
+    "StoredKey",
+    "StoredRelationship",
+    "StoredSchema",
+    "StoredSigningKey",
+]

@@ -1,0 +1,120 @@
+"""Conditions over the rows of relationships, and what a row means.
+
+What users send reaches SQL as bound parameters only. Ids are compared code point by code point:
+a prefix is a range, because LIKE ignores the case of ASCII letters in SQLite.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, or_
+
+from relata.errors import InvalidArgumentError
+from relata.relationships import (
+    WILDCARD,
+    Kind,
+    ObjectRef,
+    Relationship,
+    RelationshipFilter,
+    SubjectRef,
+)
+from relata.store.tables import FIELDS, relationships
+
+_row = relationships.c
+
+
+def to_relationship(row: Any) -> Relationship:
+    """Make a relationship of the columns `FIELDS`."""
+    resource_type, resource_id, relation, subject_type, subject_id, subject_relation = row
+    return Relationship(
+        ObjectRef(resource_type, resource_id),
+        relation,
+        SubjectRef(subject_type, subject_id, subject_relation),
+    )
+
+
+def to_row(relationship: Relationship) -> dict[str, str]:
+    """Spread a relationship over the columns `FIELDS`."""
+    resource, subject = relationship.resource, relationship.subject
+    values = (
+        resource.type,
+        resource.id,
+        relationship.relation,
+        subject.type,
+        subject.id,
+        subject.relation,
+    )
+    return dict(zip((column.name for column in FIELDS), values, strict=True))
+
+
+def alive_at(revision: int) -> ColumnElement[bool]:
+    """That a row is live at a revision."""
+    return and_(
+        _row.created_revision <= revision,
+        or_(_row.deleted_revision.is_(None), _row.deleted_revision > revision),
+    )
+
+
+def of_kind(kind: Kind) -> ColumnElement[bool]:
+    """That a row is of a kind; the kinds `user` and `user:*` have no row in common."""
+    wildcard = _row.subject_id == WILDCARD
+    return and_(
+        _row.resource_type == kind.resource_type,
+        _row.relation == kind.relation,
+        _row.subject_type == kind.subject_type,
+        _row.subject_relation == kind.subject_relation,
+        wildcard if kind.wildcard else ~wildcard,
+    )
+
+
+def matching(filter_: RelationshipFilter, *, by_id: bool = False) -> ColumnElement[bool]:
+    """That a row matches a filter.
+
+    `by_id` is for reading page after page in the order of ids. Where the filter names no object,
+    half of the table may match, and an index over the type would have every page sort all of
+    its matches; so the type is compared in a form that no index serves, and the pages together
+    read the table once.
+
+    Raises InvalidArgumentError (field `filter`) for a filter that says nothing or two things.
+    """
+    _check(filter_)
+    unindexed = by_id and _names_no_object(filter_)
+    conditions = [
+        (column.concat("") if unindexed else column) == value
+        for column in FIELDS
+        if (value := getattr(filter_, column.name)) is not None
+    ]
+    if filter_.resource_id_prefix is not None:
+        conditions += _starts_with(_row.resource_id, filter_.resource_id_prefix)
+    return and_(*conditions)
+
+
+def _names_no_object(filter_: RelationshipFilter) -> bool:
+    ids = (filter_.resource_id, filter_.resource_id_prefix, filter_.subject_id)
+    return all(id_ is None for id_ in ids)
+
+
+def _check(filter_: RelationshipFilter) -> None:
+    values = [getattr(filter_, name) for name in filter_.__struct_fields__]
+    if all(value is None for value in values):
+        raise InvalidArgumentError("the filter is empty; set a field of it", field="filter")
+    if filter_.resource_id is not None and filter_.resource_id_prefix is not None:
+        raise InvalidArgumentError(
+            "`resource_id` and `resource_id_prefix` exclude each other; set one", field="filter"
+        )
+    if filter_.resource_id_prefix == "":
+        raise InvalidArgumentError(
+            "`resource_id_prefix` is empty; leave it out to mean every id", field="filter"
+        )
+    if not all(value is None or value.isprintable() for value in values):
+        raise InvalidArgumentError(
+            "the filter has a character that no name and no id can have", field="filter"
+        )
+
+
+def _starts_with(column: ColumnElement[str], prefix: str) -> list[ColumnElement[bool]]:
+    # INVARIANT: the prefix is printable (`_check`), so there is a character after its last one,
+    # and it is not a surrogate, which UTF-8 could not carry.
+    following = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    return [column >= prefix, column < following]

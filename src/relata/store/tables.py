@@ -1,0 +1,141 @@
+"""The tables, as the newest migration leaves them.
+
+A relationship's row says which revision created it and which deleted it; a row without the latter
+is live, and a partial unique index keeps one live row to a relationship. Every name starts with
+`relata_`, because the database may be the application's own.
+
+The migrations create these tables; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+VERSION_TABLE = "relata_version"
+
+# SQLite numbers rows by itself only where the type is spelled INTEGER.
+Number = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData()
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC, also where the database keeps no time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002  SQLAlchemy passes it
+    ) -> datetime | None:
+        """Bring a moment to UTC before the zone is lost."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002  SQLAlchemy passes it
+    ) -> datetime | None:
+        """Give a moment its zone back."""
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+revisions = Table(
+    "relata_revisions",
+    metadata,
+    Column("revision", Number, primary_key=True, autoincrement=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+relationships = Table(
+    "relata_relationships",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("resource_type", Text, nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("relation", Text, nullable=False),
+    Column("subject_type", Text, nullable=False),
+    Column("subject_id", Text, nullable=False),
+    Column("subject_relation", Text, nullable=False),
+    Column("created_revision", Number, ForeignKey(revisions.c.revision), nullable=False),
+    Column("deleted_revision", Number, ForeignKey(revisions.c.revision)),
+)
+
+_row = relationships.c
+
+FIELDS = (
+    _row.resource_type,
+    _row.resource_id,
+    _row.relation,
+    _row.subject_type,
+    _row.subject_id,
+    _row.subject_relation,
+)
+"""What makes a relationship, in the order of its text."""
+
+LIVE = _row.deleted_revision.is_(None)
+"""That a row is live."""
+
+Index("relata_relationships_live", *FIELDS, unique=True, sqlite_where=LIVE, postgresql_where=LIVE)
+Index("relata_relationships_resource", _row.resource_type, _row.resource_id, _row.relation)
+Index("relata_relationships_subject", _row.subject_type, _row.subject_id, _row.subject_relation)
+Index("relata_relationships_created", _row.created_revision)
+Index(
+    "relata_relationships_deleted",
+    _row.deleted_revision,
+    sqlite_where=_row.deleted_revision.is_not(None),
+    postgresql_where=_row.deleted_revision.is_not(None),
+)
+
+schemas = Table(
+    "relata_schemas",
+    metadata,
+    Column(
+        "revision", Number, ForeignKey(revisions.c.revision), primary_key=True, autoincrement=False
+    ),
+    Column("text", Text, nullable=False),
+)
+
+api_keys = Table(
+    "relata_api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+)
+
+signing_keys = Table(
+    "relata_signing_keys",
+    metadata,
+    Column("kid", Text, primary_key=True),
+    Column("algorithm", Text, nullable=False),
+    Column("private_pem", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+settings = Table(
+    "relata_settings",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
