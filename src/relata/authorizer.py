@@ -1,0 +1,859 @@
+"""The one object an application holds: schema, store, graph, engine, consistency and limits.
+
+`Relata` is synchronous and safe to share between threads. Questions are answered from memory by
+one thread at a time, each at one revision; a write is acknowledged when the database has it, and
+the graph has it before the write returns.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+
+import msgspec
+
+from relata.api_keys import ApiKeys
+from relata.consistency import (
+    MINIMIZE_LATENCY,
+    Consistency,
+    Freshness,
+    decode_zed_token,
+    encode_zed_token,
+)
+from relata.cursors import Cursor, decode_cursor, encode_cursor, question_digest
+from relata.engine import Engine, Permissionship, Session, WorkLimits
+from relata.errors import (
+    InvalidArgumentError,
+    LimitExceededError,
+    NotFreshError,
+    QuestionOnlyError,
+    RelataError,
+    SchemaMissingError,
+    SnapshotUnavailableError,
+    StoreError,
+)
+from relata.graph import Resident, View, snapshot_view
+from relata.relationships import (
+    ObjectRef,
+    Operation,
+    Precondition,
+    Relationship,
+    RelationshipFilter,
+    SubjectRef,
+    Update,
+    parse_object,
+    parse_relationship,
+    parse_subject,
+    touch,
+)
+from relata.results import (
+    CheckManyResult,
+    CheckResult,
+    DeleteResult,
+    ExpandResult,
+    PermissionsResult,
+    ReadResult,
+    ResourcesResult,
+    SchemaResult,
+    SubjectsResult,
+    WriteResult,
+)
+from relata.schema import Schema, compile_schema, require_allowed, require_filter
+from relata.store import SchemaMovedError, Store
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, RootTransaction
+
+T = TypeVar("T")
+
+Object = ObjectRef | str
+Subject = SubjectRef | ObjectRef | str
+
+DEFAULT_QUESTION_ONLY = ("organization#chosen_by", "product#requested_by")
+"""The relations that exist only for a question, unless `Relata.open` is told others."""
+
+_QUESTION_ONLY_SETTING = "question_only"
+_SCHEMA_RACES = 5
+_log = logging.getLogger(__name__)
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What one request may ask for; more is answered by LimitExceededError."""
+
+    work: WorkLimits = WorkLimits()
+    updates: int = 1_000
+    """Updates a write."""
+    preconditions: int = 1_000
+    """Preconditions a write or delete."""
+    checks: int = 1_000
+    """Questions a `check_many`."""
+    contextual: int = 100
+    """Contextual relationships a question."""
+    page: int = 10_000
+    """Items that a `limit` may ask for."""
+    freshness_seconds: float = 2.0
+    """How long a question waits for the revision that it asks for."""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """One check of a `check_many`."""
+
+    resource: Object
+    permission: str
+    subject: Subject
+
+
+class _Ready(NamedTuple):
+    engine: Engine
+    view: View
+
+
+class _Current(NamedTuple):
+    """The schema in force, and the graph as it is read under it. Replaced as one."""
+
+    engine: Engine | None
+    view: View | None
+    schema_revision: int
+
+    def require(self) -> _Ready:
+        """The engine and the view. Raises SchemaMissingError where there is no schema."""
+        if self.engine is None or self.view is None:
+            raise SchemaMissingError("no schema has been written; write one first")
+        return _Ready(self.engine, self.view)
+
+
+class Relata:
+    """A permission engine on one database. Open one a process, with `Relata.open`."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        limits: Limits,
+        question_only: frozenset[str],
+        follow_seconds: float | None,
+    ) -> None:
+        self.store = store
+        self.limits = limits
+        self.question_only = question_only
+        self.keys = ApiKeys(store)
+        self._graph = Resident()
+        self._current = _Current(None, None, 0)
+        self._lock = threading.Lock()
+        self._refresh_lock = threading.Lock()
+        self._joined: list[RootTransaction] = []
+        self._stopping = threading.Event()
+        self._load()
+        self._follower = self._start_following(follow_seconds)
+
+    @classmethod
+    def open(
+        cls,
+        url: str = "sqlite:///relata.db",
+        *,
+        schema: str | Path | None = None,
+        limits: Limits | None = None,
+        question_only: Iterable[str] | None = None,
+        follow_seconds: float | None = 0.1,
+    ) -> Relata:
+        """Open a database, made and migrated as needed, and load its relationships.
+
+        `url` is SQLAlchemy's; `sqlite://` is a private temporary database. `schema` is a path, or
+        a text; it is written if it differs from the stored one. `question_only` names relations
+        (`organization#chosen_by`) that come with a question and can't be stored; it is kept in
+        the database and holds for everybody who opens it. The graph follows other processes'
+        writes every `follow_seconds`, or not at all with None.
+
+        Raises StoreError, SchemaError.
+        """
+        store = Store.open(url)
+        try:
+            relata = cls(
+                store,
+                limits=limits or Limits(),
+                question_only=_agreed_question_only(store, question_only),
+                follow_seconds=follow_seconds,
+            )
+        except BaseException:
+            store.close()
+            raise
+        try:
+            if schema is not None:
+                text, source = _schema_text(schema)
+                relata.write_schema(text, source=source)
+        except BaseException:
+            relata.close()
+            raise
+        return relata
+
+    def close(self) -> None:
+        """Stop following the database and close it."""
+        self._stopping.set()
+        if self._follower is not None:
+            self._follower.join()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Schema
+
+    @property
+    def schema(self) -> Schema:
+        """The compiled schema. Raises SchemaMissingError where none has been written."""
+        return self._current.require().engine.schema
+
+    def read_schema(self) -> SchemaResult:
+        """The schema's text as it was written."""
+        with self._lock:
+            return SchemaResult(self.schema.text, self._zed_token(self._graph.revision))
+
+    def write_schema(self, text: str, *, source: str = "schema.zed") -> SchemaResult:
+        """Replace the schema; nothing changes where the text is the stored one.
+
+        Raises SchemaParseError, SchemaTypeError, SchemaUnsupportedError (with line and column),
+        and SchemaStrandsError where a stored relationship would lose its meaning.
+        """
+        schema = compile_schema(text, source=source)
+        engine = Engine(schema)
+        engine.require_shallow()
+
+        def write(current: _Current) -> int:
+            present = () if current.engine is None else current.engine.kinds
+            removed = sorted(set(present) - set(engine.kinds))
+            return self.store.write_schema(text, replaces=current.schema_revision, removed=removed)
+
+        revision = self._against_current_schema(write)
+        self.refresh()
+        return SchemaResult(text, self._zed_token(revision))
+
+    # Writing
+
+    def write(
+        self,
+        updates: Iterable[Update | Relationship | str],
+        *,
+        preconditions: Iterable[Precondition] = (),
+        connection: Connection | None = None,
+    ) -> WriteResult:
+        """Create, touch and delete relationships: all of them or none.
+
+        A bare relationship is touched. With `connection`, the write joins the transaction that
+        is open there, on the same database, and is seen when the caller has committed; the zed
+        token is good from then on.
+
+        Raises InvalidArgumentError (and its children), RelationshipExistsError,
+        PreconditionFailedError, WriteConflictError, LimitExceededError.
+        """
+        parsed = self._parse_updates(updates)
+        required = self._parse_preconditions(preconditions)
+
+        def write(current: _Current) -> int:
+            schema = current.require().engine.schema
+            self._require_updates(schema, parsed)
+            _require_preconditions(schema, required)
+            return self.store.write(
+                parsed,
+                required,
+                schema_revision=current.schema_revision,
+                connection=connection,
+            )
+
+        revision = self._against_current_schema(write)
+        self._after_write(connection)
+        return WriteResult(self._zed_token(revision))
+
+    def delete(
+        self,
+        filter: RelationshipFilter,  # noqa: A002  the field's word for it
+        *,
+        preconditions: Iterable[Precondition] = (),
+        limit: int | None = None,
+        connection: Connection | None = None,
+    ) -> DeleteResult:
+        """Delete the relationships that match a filter, or the first `limit` of them.
+
+        Raises what `write` raises.
+        """
+        required = self._parse_preconditions(preconditions)
+        if limit is not None and limit < 1:
+            raise InvalidArgumentError("a limit is at least 1", field="limit")
+
+        def write(current: _Current) -> DeleteResult:
+            schema = current.require().engine.schema
+            require_filter(schema, filter, field="filter")
+            _require_preconditions(schema, required)
+            outcome = self.store.delete(
+                filter,
+                required,
+                limit=limit,
+                schema_revision=current.schema_revision,
+                connection=connection,
+            )
+            return DeleteResult(
+                self._zed_token(outcome.revision), outcome.deleted, outcome.complete
+            )
+
+        result = self._against_current_schema(write)
+        self._after_write(connection)
+        return result
+
+    # Reading
+
+    def read(
+        self,
+        filter: RelationshipFilter | None = None,  # noqa: A002  the field's word for it
+        *,
+        consistency: Consistency = MINIMIZE_LATENCY,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> ReadResult:
+        """Stored relationships that match a filter, all or `limit` a page.
+
+        Pages continue at the revision of the first one.
+        """
+        if filter is not None:
+            require_filter(self.schema, filter, field="filter")
+        self._require_limit(limit)
+        question = question_digest("read", filter)
+        if cursor is None:
+            revision, after = self._revision_for(consistency), 0
+        else:
+            place = decode_cursor(cursor, question)
+            revision, after = place.revision, _row(place.after)
+            self._require_known_revision(revision)
+        read_at = self._zed_token(revision)
+        if limit is None:
+            return ReadResult(self._read_all(filter, revision, after), read_at)
+        rows = self.store.read(filter, revision=revision, after=after, limit=limit + 1)
+        page = tuple(row.relationship for row in rows[:limit])
+        if len(rows) <= limit:
+            return ReadResult(page, read_at)
+        last = str(rows[limit - 1].row)
+        return ReadResult(page, read_at, encode_cursor(Cursor(question, revision, last)))
+
+    # Questions
+
+    def check(
+        self,
+        resource: Object,
+        permission: str,
+        subject: Subject,
+        *,
+        contextual: Iterable[Relationship | str] = (),
+        consistency: Consistency = MINIMIZE_LATENCY,
+    ) -> CheckResult:
+        """Whether the subject has the permission (or relation) on the resource.
+
+        Contextual relationships are seen by this question only, and must be ones that the schema
+        allows. Raises InvalidArgumentError (and its children), LimitExceededError,
+        NotFreshError, SnapshotUnavailableError.
+        """
+        object_, asking = _object(resource), _subject(subject)
+        allowed, revision = self._ask(
+            lambda session: session.check(object_, permission, asking),
+            consistency,
+            contextual,
+            (asking,),
+        )
+        return CheckResult(_PERMISSIONSHIP[allowed], self._zed_token(revision))
+
+    def check_many(
+        self,
+        questions: Sequence[Question],
+        *,
+        contextual: Iterable[Relationship | str] = (),
+        consistency: Consistency = MINIMIZE_LATENCY,
+    ) -> CheckManyResult:
+        """Several checks at one revision, answered in order; see CheckManyResult for errors."""
+        self._require_at_most(len(questions), self.limits.checks, "checks")
+        parsed = [_attempt(_parsed_question, question) for question in questions]
+        asking = {question.subject for question in parsed if not isinstance(question, RelataError)}
+
+        def ask(session: Session) -> list[bool | RelataError]:
+            return [
+                question
+                if isinstance(question, RelataError)
+                else _attempt(
+                    session.check, question.resource, question.permission, question.subject
+                )
+                for question in parsed
+            ]
+
+        answers, revision = self._ask(ask, consistency, contextual, tuple(asking))
+        checked_at = self._zed_token(revision)
+        return CheckManyResult(
+            tuple(
+                answer
+                if isinstance(answer, RelataError)
+                else CheckResult(_PERMISSIONSHIP[answer], checked_at)
+                for answer in answers
+            ),
+            checked_at,
+        )
+
+    def expand(
+        self,
+        resource: Object,
+        permission: str,
+        *,
+        contextual: Iterable[Relationship | str] = (),
+        consistency: Consistency = MINIMIZE_LATENCY,
+    ) -> ExpandResult:
+        """The tree of who is in the permission of the resource, down to stored subjects."""
+        object_ = _object(resource)
+        tree, revision = self._ask(
+            lambda session: session.expand(object_, permission), consistency, contextual, ()
+        )
+        return ExpandResult(tree, self._zed_token(revision))
+
+    def lookup_resources(
+        self,
+        resource_type: str,
+        permission: str,
+        subject: Subject,
+        *,
+        contextual: Iterable[Relationship | str] = (),
+        consistency: Consistency = MINIMIZE_LATENCY,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> ResourcesResult:
+        """The ids of all resources of a type that the subject has the permission on."""
+        asking = _subject(subject)
+        known = _parsed_contextual(contextual)
+        question = question_digest("resources", resource_type, permission, asking, sorted(known))
+        consistency, after = self._page(consistency, limit, cursor, question)
+        ids, revision = self._ask(
+            lambda session: session.lookup_resources(resource_type, permission, asking),
+            consistency,
+            known,
+            (asking,),
+        )
+        page, more = _cut(ids, after, limit)
+        return ResourcesResult(
+            page, self._zed_token(revision), _next_cursor(question, revision, page, more)
+        )
+
+    def lookup_subjects(
+        self,
+        resource: Object,
+        permission: str,
+        subject_type: str,
+        subject_relation: str = "",
+        *,
+        contextual: Iterable[Relationship | str] = (),
+        consistency: Consistency = MINIMIZE_LATENCY,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> SubjectsResult:
+        """The ids of all subjects of a kind that have the permission on the resource.
+
+        With `subject_relation`, the subjects are usersets: `group`, `member` looks for
+        `group:...#member`.
+        """
+        object_ = _object(resource)
+        known = _parsed_contextual(contextual)
+        question = question_digest(
+            "subjects", object_, permission, subject_type, subject_relation, sorted(known)
+        )
+        consistency, after = self._page(consistency, limit, cursor, question)
+        found, revision = self._ask(
+            lambda session: session.lookup_subjects(
+                object_, permission, subject_type, subject_relation
+            ),
+            consistency,
+            known,
+            (),
+        )
+        page, more = _cut(found.ids, after, limit)
+        return SubjectsResult(
+            page,
+            found.wildcard,
+            found.excluded_ids,
+            self._zed_token(revision),
+            _next_cursor(question, revision, page, more),
+        )
+
+    def lookup_permissions(
+        self,
+        resource: Object,
+        subject: Subject,
+        *,
+        contextual: Iterable[Relationship | str] = (),
+        consistency: Consistency = MINIMIZE_LATENCY,
+    ) -> PermissionsResult:
+        """Every permission that the subject has on the resource."""
+        object_, asking = _object(resource), _subject(subject)
+        permissions, revision = self._ask(
+            lambda session: session.lookup_permissions(object_, asking),
+            consistency,
+            contextual,
+            (asking,),
+        )
+        return PermissionsResult(permissions, self._zed_token(revision))
+
+    # Following the store
+
+    def refresh(self) -> None:
+        """Take in what has been committed to the database since the last time."""
+        with self._refresh_lock:
+            state = self.store.state()
+            self.keys.refresh(state.keys_version)
+            if state.head == self._graph.revision:
+                return
+            changes = self.store.changes(after=self._graph.revision, through=state.head)
+            current = self._current
+            if state.schema_revision != current.schema_revision:
+                current = self._at_schema(state.schema_revision)
+            with self._lock:
+                for change in changes:
+                    if change.added:
+                        self._graph.add(change.relationship)
+                    else:
+                        self._graph.remove(change.relationship)
+                self._graph.revision = state.head
+                self._current = current
+
+    def ready(self) -> bool:
+        """Whether the graph has all that the database had when asked."""
+        return self.store.state().head <= self._graph.revision
+
+    @property
+    def revision(self) -> int:
+        """The revision that the graph is at."""
+        return self._graph.revision
+
+    def _load(self) -> None:
+        state, rows = self.store.live()
+        self._graph.load(rows, revision=state.head)
+        if state.schema_revision:
+            self._current = self._at_schema(state.schema_revision)
+        self.keys.refresh(state.keys_version)
+
+    def _stored_engine(self, revision: int) -> Engine:
+        stored = self.store.schema(revision)
+        if stored is None:
+            raise SchemaMissingError("no schema has been written; write one first")
+        return Engine(compile_schema(stored.text))
+
+    def _at_schema(self, revision: int) -> _Current:
+        engine = self._stored_engine(revision)
+        return _Current(engine, self._graph.view(engine.kinds), revision)
+
+    def _start_following(self, seconds: float | None) -> threading.Thread | None:
+        if seconds is None:
+            return None
+        thread = threading.Thread(
+            target=self._follow, args=(seconds,), name="relata-follower", daemon=True
+        )
+        thread.start()
+        return thread
+
+    def _follow(self, seconds: float) -> None:
+        while not self._stopping.wait(seconds):
+            try:
+                self.refresh()
+            except Exception:  # noqa: BLE001  a database that is away now may be back next time
+                _log.exception("could not follow the database; will try again")
+
+    # How fresh
+
+    def _ask(
+        self,
+        ask: Callable[[Session], T],
+        consistency: Consistency,
+        contextual: Iterable[Relationship | str],
+        asking: Sequence[SubjectRef],
+    ) -> tuple[T, int]:
+        """Ask a question of the graph at a revision that is fresh enough.
+
+        `asking` are the subjects of the question, of whom alone a contextual relationship of a
+        question-only relation may speak.
+        """
+        known = _parsed_contextual(contextual)
+        self._require_at_most(len(known), self.limits.contextual, "contextual_relationships")
+        exact = self._wait_until_fresh(consistency)
+        with self._lock:
+            revision = self._graph.revision
+            if exact is None or exact == revision:
+                ready = self._current.require()
+                return ask(self._session(ready.engine, ready.view, known, asking)), revision
+        engine = self._stored_engine(exact)
+        view = snapshot_view(self.store, exact, engine.kinds)
+        return ask(self._session(engine, view, known, asking)), exact
+
+    def _session(
+        self,
+        engine: Engine,
+        view: View,
+        contextual: Sequence[Relationship],
+        asking: Sequence[SubjectRef],
+    ) -> Session:
+        if contextual:
+            for index, relationship in enumerate(contextual):
+                field = f"contextual_relationships[{index}]"
+                require_allowed(engine.schema, relationship, field=field)
+                self._require_own(relationship, asking, field)
+            view = engine.extend(view, contextual)
+        return Session(engine, view, self.limits.work)
+
+    def _require_own(
+        self, relationship: Relationship, asking: Sequence[SubjectRef], field: str
+    ) -> None:
+        name = f"{relationship.resource.type}#{relationship.relation}"
+        if name in self.question_only and any(
+            relationship.subject != who for who in asking or (None,)
+        ):
+            raise QuestionOnlyError(
+                f"`{relationship}` chooses for another subject than the one asked about",
+                field=field,
+            )
+
+    def _wait_until_fresh(self, consistency: Consistency) -> int | None:
+        """Bring the graph to where the question wants it; the exact revision, if it wants one."""
+        if self._joined:
+            self._settle_joined()
+        match consistency.freshness:
+            case Freshness.MINIMIZE_LATENCY:
+                return None
+            case Freshness.FULLY_CONSISTENT:
+                self.refresh()
+                return None
+            case Freshness.AT_LEAST_AS_FRESH:
+                self._wait_for(self._decode(consistency))
+                return None
+            case Freshness.AT_EXACT_SNAPSHOT:
+                revision = self._decode(consistency)
+                self._require_known_revision(revision)
+                return revision
+
+    def _decode(self, consistency: Consistency) -> int:
+        return decode_zed_token(consistency.zed_token, self.store.datastore_id)
+
+    def _wait_for(self, revision: int) -> None:
+        deadline = time.monotonic() + self.limits.freshness_seconds
+        while self._graph.revision < revision:
+            self.refresh()
+            if self._graph.revision >= revision:
+                return
+            if time.monotonic() > deadline:
+                raise NotFreshError(
+                    "the database has not reached the zed token's revision; if it comes from a "
+                    "transaction of your own, commit that first",
+                    field="consistency",
+                )
+            time.sleep(0.005)
+
+    def _require_known_revision(self, revision: int) -> None:
+        if revision > self._graph.revision:
+            self.refresh()
+        if revision > self._graph.revision:
+            raise SnapshotUnavailableError(
+                "the database has not reached that revision", field="consistency"
+            )
+
+    def _revision_for(self, consistency: Consistency) -> int:
+        exact = self._wait_until_fresh(consistency)
+        return self._graph.revision if exact is None else exact
+
+    def _settle_joined(self) -> None:
+        """See the writes of callers' transactions that have ended since they joined."""
+        open_ones = [transaction for transaction in self._joined if transaction.is_active]
+        if len(open_ones) < len(self._joined):
+            self._joined = open_ones
+            self.refresh()
+
+    def _after_write(self, connection: Connection | None) -> None:
+        if connection is None:
+            self.refresh()
+            return
+        transaction = connection.get_transaction()
+        if transaction is not None:
+            self._joined = [*self._joined, transaction]
+
+    # What a request may be
+
+    def _against_current_schema(self, write: Callable[[_Current], T]) -> T:
+        """Run a write that checks itself against the schema, again if the schema has moved."""
+        for _ in range(_SCHEMA_RACES):
+            try:
+                return write(self._current)
+            except SchemaMovedError:
+                self.refresh()
+        return write(self._current)
+
+    def _parse_updates(self, updates: Iterable[Update | Relationship | str]) -> list[Update]:
+        parsed = []
+        for index, update in enumerate(updates):
+            self._require_at_most(index + 1, self.limits.updates, "updates")
+            try:
+                parsed.append(_parsed_update(update))
+            except RelataError as error:
+                raise error.within(f"updates[{index}]") from None
+        if not parsed:
+            raise InvalidArgumentError("a write has at least one update", field="updates")
+        return parsed
+
+    def _parse_preconditions(self, preconditions: Iterable[Precondition]) -> list[Precondition]:
+        parsed = list(preconditions)
+        self._require_at_most(len(parsed), self.limits.preconditions, "preconditions")
+        return parsed
+
+    def _require_updates(self, schema: Schema, updates: Sequence[Update]) -> None:
+        for index, update in enumerate(updates):
+            relationship = update.relationship
+            field = f"updates[{index}].relationship"
+            require_allowed(schema, relationship, field=field)
+            name = f"{relationship.resource.type}#{relationship.relation}"
+            if name in self.question_only and update.operation is not Operation.DELETE:
+                raise QuestionOnlyError(
+                    f"`{name}` exists only for a question and can't be stored; "
+                    "send it as a contextual relationship",
+                    field=field,
+                )
+
+    def _require_limit(self, limit: int | None) -> None:
+        if limit is None:
+            return
+        if limit < 1:
+            raise InvalidArgumentError("a limit is at least 1", field="limit")
+        self._require_at_most(limit, self.limits.page, "limit")
+
+    def _require_at_most(self, count: int, most: int, field: str) -> None:
+        if count > most:
+            raise LimitExceededError(f"at most {most} are allowed", field=field)
+
+    def _page(
+        self, consistency: Consistency, limit: int | None, cursor: str | None, question: bytes
+    ) -> tuple[Consistency, str]:
+        """The consistency of a page and the id it goes on after."""
+        self._require_limit(limit)
+        if cursor is None:
+            return consistency, ""
+        place = decode_cursor(cursor, question)
+        exact = Consistency(Freshness.AT_EXACT_SNAPSHOT, self._zed_token(place.revision))
+        return exact, place.after
+
+    def _read_all(
+        self, filter_: RelationshipFilter | None, revision: int, after: int
+    ) -> tuple[Relationship, ...]:
+        found: list[Relationship] = []
+        while rows := self.store.read(
+            filter_, revision=revision, after=after, limit=self.limits.page
+        ):
+            found.extend(row.relationship for row in rows)
+            after = rows[-1].row
+        return tuple(found)
+
+    def _zed_token(self, revision: int) -> str:
+        return encode_zed_token(self.store.datastore_id, revision)
+
+
+class _ParsedQuestion(msgspec.Struct, frozen=True):
+    resource: ObjectRef
+    permission: str
+    subject: SubjectRef
+
+
+_PERMISSIONSHIP = (Permissionship.DENIED, Permissionship.ALLOWED)
+
+
+@lru_cache(maxsize=16_384)
+def _object(value: Object) -> ObjectRef:
+    return parse_object(value)
+
+
+@lru_cache(maxsize=16_384)
+def _subject(value: Subject) -> SubjectRef:
+    return parse_subject(value)
+
+
+def _parsed_question(question: Question) -> _ParsedQuestion:
+    return _ParsedQuestion(
+        _object(question.resource), question.permission, _subject(question.subject)
+    )
+
+
+def _parsed_update(update: Update | Relationship | str) -> Update:
+    if not isinstance(update, Update):
+        return touch(update)
+    return Update(update.operation, parse_relationship(update.relationship))
+
+
+def _parsed_contextual(contextual: Iterable[Relationship | str]) -> list[Relationship]:
+    return [
+        parse_relationship(relationship, field=f"contextual_relationships[{index}]")
+        for index, relationship in enumerate(contextual)
+    ]
+
+
+def _require_preconditions(schema: Schema, preconditions: Sequence[Precondition]) -> None:
+    for index, precondition in enumerate(preconditions):
+        require_filter(schema, precondition.filter, field=f"preconditions[{index}].filter")
+
+
+def _attempt(function: Callable[..., T], *arguments: object) -> T | RelataError:
+    try:
+        return function(*arguments)
+    except RelataError as error:
+        return error
+
+
+def _cut(ids: Sequence[str], after: str, limit: int | None) -> tuple[tuple[str, ...], bool]:
+    """The ids of a page, and whether there are more."""
+    rest = tuple(id_ for id_ in ids if id_ > after)
+    if limit is None or len(rest) <= limit:
+        return rest, False
+    return rest[:limit], True
+
+
+def _next_cursor(question: bytes, revision: int, page: Sequence[str], more: bool) -> str | None:
+    return encode_cursor(Cursor(question, revision, page[-1])) if more else None
+
+
+def _row(after: str) -> int:
+    return int(after) if after.isdigit() else 0
+
+
+def _schema_text(schema: str | Path) -> tuple[str, str]:
+    """A schema's text and what to call it in errors; a text that ends in `.zed` is a path."""
+    if isinstance(schema, str) and not schema.endswith(".zed"):
+        return schema, "schema.zed"
+    path = Path(schema)
+    return path.read_text(encoding="utf-8"), path.name
+
+
+def _agreed_question_only(store: Store, wanted: Iterable[str] | None) -> frozenset[str]:
+    """The question-only relations of a database, as wanted or as agreed before."""
+    if wanted is None:
+        stored = store.setting(_QUESTION_ONLY_SETTING)
+        return frozenset(DEFAULT_QUESTION_ONLY if stored is None else json.loads(stored))
+    names = frozenset(wanted)
+    for name in sorted(names):
+        type_, _, relation = name.partition("#")
+        if store.read(
+            RelationshipFilter(resource_type=type_, relation=relation),
+            revision=store.state().head,
+            limit=1,
+        ):
+            raise StoreError(
+                f"relationships of `{name}` are stored; delete them before it can exist "
+                "only for questions"
+            )
+    store.set_setting(_QUESTION_ONLY_SETTING, json.dumps(sorted(names)))
+    return names

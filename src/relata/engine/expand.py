@@ -1,0 +1,142 @@
+"""Who is in a permission of a resource, and by which way: the expansion tree.
+
+A tree goes down through permissions and arrows and stops at relations, whose stored subjects are
+its leaves; a userset in a leaf can be expanded by a question of its own. Where data leads back
+to a node that is already on the way down, the tree ends in a leaf that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from relata.engine.answers import ExpandNode
+from relata.engine.plan import Name, Numbering
+from relata.errors import LimitExceededError
+from relata.graph import View
+from relata.relationships import WILDCARD, SubjectRef
+from relata.schema import (
+    Arrow,
+    Computed,
+    Exclusion,
+    Expression,
+    Intersection,
+    Nil,
+    Relation,
+    Self,
+    Union,
+)
+
+Inner = Literal["union", "intersection", "exclusion"]
+
+
+def expand(
+    numbering: Numbering,
+    view: View,
+    node: int,
+    name: Name,
+    *,
+    max_nodes: int,
+    max_depth: int,
+) -> ExpandNode:
+    """The tree of a name at a node. Raises LimitExceededError where it grows past a limit."""
+    return _Expansion(numbering, view, max_nodes, max_depth).tree(node, name)
+
+
+class _Expansion:
+    def __init__(self, numbering: Numbering, view: View, max_nodes: int, max_depth: int) -> None:
+        self._numbering = numbering
+        self._view = view
+        self._nodes_left = max_nodes
+        self._max_depth = max_depth
+        self._way: list[tuple[int, Name]] = []
+
+    def tree(self, node: int, name: Name) -> ExpandNode:
+        if (node, name) in self._way:
+            userset = self._subject(node, name[1])
+            return self._leaf(node, name, (userset,))
+        if len(self._way) >= self._max_depth:
+            raise LimitExceededError(
+                f"the expansion is deeper than {self._max_depth} levels; expand a part of it"
+            )
+        self._way.append((node, name))
+        try:
+            return self._tree(node, name)
+        finally:
+            self._way.pop()
+
+    def _tree(self, node: int, name: Name) -> ExpandNode:
+        definition = self._numbering.schema.definitions[name[0]]
+        relation = definition.relations.get(name[1])
+        if relation is not None:
+            return self._leaf(node, name, tuple(sorted(self._stored(node, name[0], relation))))
+        return self._expression(node, name, definition.permissions[name[1]].expression)
+
+    def _expression(self, node: int, name: Name, expression: Expression) -> ExpandNode:
+        match expression:
+            case Computed(other):
+                return self.tree(node, (name[0], other))
+            case Arrow():
+                return self._arrow(node, name, expression)
+            case Union(children):
+                return self._parts(node, name, "union", children)
+            case Intersection(children):
+                return self._parts(node, name, "intersection", children)
+            case Exclusion(base, subtracted):
+                return self._parts(node, name, "exclusion", (base, subtracted))
+            case Nil():
+                return self._leaf(node, name, ())
+            case Self():
+                return self._leaf(node, name, (self._subject(node),))
+
+    def _parts(
+        self, node: int, name: Name, operation: Inner, parts: tuple[Expression, ...]
+    ) -> ExpandNode:
+        children = tuple(self._expression(node, name, part) for part in parts)
+        return self._inner(node, name, operation, children)
+
+    def _arrow(self, node: int, name: Name, arrow: Arrow) -> ExpandNode:
+        relation = self._numbering.schema.definitions[name[0]].relations[arrow.relation]
+        others = sorted({(s.type, s.id) for s in self._stored(node, name[0], relation)})
+        trees = tuple(
+            self._target(self._view.node(f"{type_}:{id_}"), (type_, arrow.target))
+            for type_, id_ in others
+        )
+        if not trees:
+            return self._leaf(node, name, ())
+        return self._inner(node, name, "intersection" if arrow.every else "union", trees)
+
+    def _target(self, node: int, name: Name) -> ExpandNode:
+        if name not in self._numbering.name_number:
+            return self._leaf(node, name, ())
+        return self.tree(node, name)
+
+    def _leaf(self, node: int, name: Name, subjects: tuple[SubjectRef, ...]) -> ExpandNode:
+        self._count(1 + len(subjects))
+        return ExpandNode(self._view.text(node), name[1], "leaf", subjects)
+
+    def _inner(
+        self, node: int, name: Name, operation: Inner, children: tuple[ExpandNode, ...]
+    ) -> ExpandNode:
+        self._count(1)
+        return ExpandNode(self._view.text(node), name[1], operation, children=children)
+
+    def _count(self, nodes: int) -> None:
+        self._nodes_left -= nodes
+        if self._nodes_left < 0:
+            raise LimitExceededError(
+                "the expansion has more nodes and subjects than the limit; expand a part of it"
+            )
+
+    def _stored(self, node: int, definition: str, relation: Relation) -> Iterator[SubjectRef]:
+        for number, kind in self._numbering.kinds_of(definition, relation):
+            if kind.wildcard:
+                if self._view.forward[number].get(node) is not None:
+                    yield SubjectRef(kind.subject_type, WILDCARD)
+                continue
+            for other in self._view.forward[number].get(node) or ():
+                yield self._subject(other, kind.subject_relation)
+
+    def _subject(self, node: int, relation: str = "") -> SubjectRef:
+        type_, _, id_ = self._view.text(node).partition(":")
+        return SubjectRef(type_, id_, relation)

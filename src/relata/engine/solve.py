@@ -1,0 +1,354 @@
+"""Answers over cycles: equations between nodes, solved by fixpoints.
+
+Where a question can come back to itself, its answer is the least fixpoint of equations, one for
+each (name, node) that the question reaches. Where it can come back through the right side of an
+exclusion, it is the well-founded model (Van Gelder, Ross and Schlipf, "The well-founded semantics
+for general logic programs", 1991), found by alternating an underestimate and an overestimate; what
+stays undefined is in the overestimate only, and is not granted.
+
+The values may be booleans (is the subject in it?) or sets of subjects (who is in it?): anything
+with a join, a meet and a difference.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+import networkx as nx
+
+from relata.engine.plan import AllOf, AnyOf, Call, Every, Minus, Term, Through
+from relata.graph import View
+
+T = TypeVar("T")
+
+Key = tuple[int, int, int]
+"""A name's number, a node, and 0; or for the n-th subtracted part of its term, n from 1."""
+
+
+class Algebra(Protocol[T]):
+    """What a value must be able to do."""
+
+    bottom: T
+
+    def is_top(self, value: T) -> bool:
+        """Whether joining anything to the value gives the value."""
+        ...
+
+    def join(self, values: Sequence[T]) -> T:
+        """What is in any."""
+        ...
+
+    def meet(self, values: Sequence[T]) -> T:
+        """What is in every one, of at least one."""
+        ...
+
+    def minus(self, base: T, subtracted: T) -> T:
+        """What is in the base and not in the subtracted."""
+        ...
+
+
+class Fixed(msgspec.Struct, Generic[T], frozen=True):
+    """A known value: what is surely in it, and what is possibly in it."""
+
+    low: T
+    high: T
+
+
+class Variable(msgspec.Struct, frozen=True):
+    """The value of another equation."""
+
+    key: Key
+
+
+class Join(msgspec.Struct, Generic[T], frozen=True):
+    """A union of equations."""
+
+    children: tuple[Equation[T], ...]
+
+
+class Meet(msgspec.Struct, Generic[T], frozen=True):
+    """An intersection of equations."""
+
+    children: tuple[Equation[T], ...]
+
+
+class Less(msgspec.Struct, Generic[T], frozen=True):
+    """An exclusion. The subtracted part is a variable of its own, never nested: so a permission
+    means the same whether its parts are named or written out."""
+
+    base: Equation[T]
+    subtracted: Variable
+
+
+Equation = Fixed[T] | Variable | Join[T] | Meet[T] | Less[T]
+
+
+class Grounding(Generic[T]):
+    """Turns the terms that a question reaches into equations.
+
+    `leaf` gives the value of a Direct, Public or Same term at a node. `outside` gives the value
+    of a name at a node where it is known without an equation, or None.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        terms: Sequence[Term],
+        algebra: Algebra[T],
+        leaf: Callable[[Term, int], T],
+        outside: Callable[[int, int], Fixed[T] | None],
+        spend: Callable[[int], None],
+    ) -> None:
+        self._view = view
+        self._terms = terms
+        self._algebra = algebra
+        self._leaf = leaf
+        self._outside = outside
+        self._spend = spend
+        self._nobody = Fixed(algebra.bottom, algebra.bottom)
+        self._pending: deque[tuple[int, int]] = deque()
+        self._subtracted = 0
+        self.equations: dict[Key, Equation[T]] = {}
+
+    def ground(self, number: int, node: int) -> Mapping[Key, Equation[T]]:
+        """All equations that the value of a name at a node depends on."""
+        self._reach(number, node)
+        while self._pending:
+            number, node = self._pending.popleft()
+            self._subtracted = 0
+            equation = self._equation(self._terms[number], number, node)
+            self.equations[number, node, 0] = equation
+        return self.equations
+
+    def _reach(self, number: int, node: int) -> Variable:
+        key = (number, node, 0)
+        if key not in self.equations:
+            self.equations[key] = self._nobody
+            self._pending.append((number, node))
+        return Variable(key)
+
+    def _value_of(self, number: int, node: int) -> Equation[T]:
+        return self._outside(number, node) or self._reach(number, node)
+
+    def _equation(self, term: Term, number: int, node: int) -> Equation[T]:
+        match term:
+            case Call(target):
+                return self._value_of(target, node)
+            case Through(kind, target):
+                return self._join(self._value_of(target, other) for other in self._at(kind, node))
+            case Every(steps):
+                return self._every(steps, node)
+            case AnyOf(children):
+                return self._join(self._equation(child, number, node) for child in children)
+            case AllOf(children):
+                return self._meet(self._equation(child, number, node) for child in children)
+            case Minus(base, subtracted):
+                return self._less(base, subtracted, number, node)
+            case _:
+                value = self._leaf(term, node)
+                return Fixed(value, value)
+
+    def _every(self, steps: Iterable[tuple[int, int | None]], node: int) -> Equation[T]:
+        parts = [
+            self._nobody if target is None else self._value_of(target, other)
+            for kind, target in steps
+            for other in self._at(kind, node)
+        ]
+        return self._meet(parts) if parts else self._nobody
+
+    def _at(self, kind: int, node: int) -> Iterable[int]:
+        found = self._view.forward[kind].get(node) or ()
+        self._spend(len(found))
+        return found
+
+    def _join(self, parts: Iterable[Equation[T]]) -> Equation[T]:
+        kept: list[Equation[T]] = []
+        for part in parts:
+            if isinstance(part, Fixed):
+                if self._algebra.is_top(part.low):
+                    return part
+                if part == self._nobody:
+                    continue
+            kept.append(part)
+        if not kept:
+            return self._nobody
+        return kept[0] if len(kept) == 1 else Join(tuple(kept))
+
+    def _meet(self, parts: Iterable[Equation[T]]) -> Equation[T]:
+        kept: list[Equation[T]] = []
+        for part in parts:
+            if isinstance(part, Fixed):
+                if part == self._nobody:
+                    return part
+                if self._algebra.is_top(part.low):
+                    top = part
+                    continue
+            kept.append(part)
+        if not kept:
+            return top
+        return kept[0] if len(kept) == 1 else Meet(tuple(kept))
+
+    def _less(self, base: Term, subtracted: Term, number: int, node: int) -> Equation[T]:
+        kept = self._equation(base, number, node)
+        if kept == self._nobody:
+            return kept
+        removed = self._equation(subtracted, number, node)
+        if removed == self._nobody:
+            return kept
+        if not isinstance(removed, Variable):
+            self._subtracted += 1
+            key = (number, node, self._subtracted)
+            self.equations[key] = removed
+            removed = Variable(key)
+        return Less(kept, removed)
+
+
+def solve(equations: Mapping[Key, Equation[T]], algebra: Algebra[T]) -> dict[Key, Fixed[T]]:
+    """The values of all equations, those that others depend on first."""
+    graph: nx.DiGraph[Key] = nx.DiGraph()
+    graph.add_nodes_from(equations)
+    for key, equation in equations.items():
+        graph.add_edges_from((key, needed) for needed, _ in _variables(equation))
+    condensed = nx.condensation(graph)
+    values: dict[Key, Fixed[T]] = {}
+    for component in reversed(list(nx.topological_sort(condensed))):
+        members: set[Key] = condensed.nodes[component]["members"]
+        first = next(iter(members))
+        if len(members) == 1 and not graph.has_edge(first, first):
+            values[first] = _evaluate(equations[first], values, algebra)
+        else:
+            _Component({key: equations[key] for key in members}, values, algebra).solve()
+    return values
+
+
+def _variables(equation: Equation[T], subtracted: bool = False) -> Iterator[tuple[Key, bool]]:
+    match equation:
+        case Variable(key):
+            yield key, subtracted
+        case Join(children) | Meet(children):
+            for child in children:
+                yield from _variables(child, subtracted)
+        case Less(base, removed):
+            yield from _variables(base, subtracted)
+            yield removed.key, True
+
+
+def _evaluate(
+    equation: Equation[T], values: Mapping[Key, Fixed[T]], algebra: Algebra[T]
+) -> Fixed[T]:
+    def low(key: Key) -> T:
+        return values[key].low
+
+    def high(key: Key) -> T:
+        return values[key].high
+
+    surely = _one_side(equation, low, high, algebra, lower=True)
+    if all(values[key].low == values[key].high for key, _ in _variables(equation)) and _exact(
+        equation
+    ):
+        return Fixed(surely, surely)
+    return Fixed(surely, _one_side(equation, high, low, algebra, lower=False))
+
+
+def _exact(equation: Equation[T]) -> bool:
+    match equation:
+        case Fixed(low, high):
+            return low is high or low == high
+        case Join(children) | Meet(children):
+            return all(_exact(child) for child in children)
+        case Less(base, _):
+            return _exact(base)
+        case _:
+            return True
+
+
+def _one_side(
+    equation: Equation[T],
+    value: Callable[[Key], T],
+    subtracted: Callable[[Key], T],
+    algebra: Algebra[T],
+    *,
+    lower: bool,
+) -> T:
+    """One estimate of an equation, given estimates of its variables: `value` where they add,
+    `subtracted` where they take away."""
+    match equation:
+        case Fixed(low, high):
+            return low if lower else high
+        case Variable(key):
+            return value(key)
+        case Join(children):
+            return algebra.join(
+                [_one_side(child, value, subtracted, algebra, lower=lower) for child in children]
+            )
+        case Meet(children):
+            return algebra.meet(
+                [_one_side(child, value, subtracted, algebra, lower=lower) for child in children]
+            )
+        case Less(base, removed):
+            return algebra.minus(
+                _one_side(base, value, subtracted, algebra, lower=lower), subtracted(removed.key)
+            )
+
+
+class _Component(Generic[T]):
+    """Equations that depend on each other, where `outer` holds what they depend on besides."""
+
+    def __init__(
+        self,
+        equations: Mapping[Key, Equation[T]],
+        outer: dict[Key, Fixed[T]],
+        algebra: Algebra[T],
+    ) -> None:
+        self._equations = equations
+        self._outer = outer
+        self._algebra = algebra
+        self._dependents: dict[Key, list[Key]] = {key: [] for key in equations}
+        for key, equation in equations.items():
+            for needed, subtracted in _variables(equation):
+                if needed in equations and not subtracted:
+                    self._dependents[needed].append(key)
+
+    def solve(self) -> None:
+        """Put the values of the equations into `outer`."""
+        under = dict.fromkeys(self._equations, self._algebra.bottom)
+        while True:
+            over = self._least(under, lower=False)
+            higher_under = self._least(over, lower=True)
+            if higher_under == under:
+                break
+            under = higher_under
+        for key in self._equations:
+            self._outer[key] = Fixed(under[key], over[key])
+
+    def _least(self, assumed: Mapping[Key, T], *, lower: bool) -> dict[Key, T]:
+        """The least fixpoint, where what is subtracted is taken from the opposite estimate."""
+        values = dict.fromkeys(self._equations, self._algebra.bottom)
+        outer = self._outer
+
+        def value(key: Key) -> T:
+            if key in values:
+                return values[key]
+            return outer[key].low if lower else outer[key].high
+
+        def subtracted(key: Key) -> T:
+            if key in assumed:
+                return assumed[key]
+            return outer[key].high if lower else outer[key].low
+
+        queue = deque(self._equations)
+        queued = set(queue)
+        while queue:
+            key = queue.popleft()
+            queued.discard(key)
+            found = _one_side(self._equations[key], value, subtracted, self._algebra, lower=lower)
+            if found != values[key]:
+                values[key] = found
+                for dependent in self._dependents[key]:
+                    if dependent not in queued:
+                        queued.add(dependent)
+                        queue.append(dependent)
+        return values

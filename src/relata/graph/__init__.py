@@ -1,0 +1,12 @@
+"""What an evaluator reads: relationships as adjacency between interned nodes.
+
+`Resident` keeps the live relationships in memory and follows the store; `Snapshot` reads any
+revision straight from the store. Both hand out a `View`, and an evaluator knows nothing else.
+"""
+
+from relata.graph.names import Names
+from relata.graph.resident import Resident
+from relata.graph.snapshot import snapshot_view
+from relata.graph.view import Adjacency, View
+
+__all__ = ["Adjacency", "Names", "Resident", "View", "snapshot_view"]

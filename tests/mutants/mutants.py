@@ -1,0 +1,284 @@
+"""The engine with one fault each: defects that engines of this kind have had.
+
+A mutant replaces one named function of the engine; if that function is gone, the mutant fails
+rather than passes unnoticed. `test_mutants.py` proves that the comparison with the reference finds
+each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import pytest
+
+from relata.engine import Session, check, lookup_resources
+from relata.engine.check import Check, Checks, Run
+from relata.engine.lookup_subjects import SubjectSet, SubjectSets
+from relata.engine.plan import Direct, Name, Plan, Public, Term, _Terms
+from relata.engine.solve import Equation, Fixed, Key, solve
+from relata.graph import Names, Resident, View, resident
+from relata.relationships import Kind, Relationship, SubjectRef, relationship_kind
+
+Patch = pytest.MonkeyPatch
+Mutant = Callable[[Patch], None]
+
+
+def intersection_is_a_union(patch: Patch) -> None:
+    """`a & b` is satisfied by either."""
+    patch.setattr(check, "_all_of", check._any_of)
+
+
+def exclusion_is_ignored(patch: Patch) -> None:
+    """`a - b` is `a`."""
+    patch.setattr(check, "_minus", lambda base, subtracted: base)
+
+
+def subject_relation_is_ignored(patch: Patch) -> None:
+    """A stored `team:t#member` is taken for `team:t` itself."""
+    stored = _Terms._stored
+
+    def careless(self: _Terms, number: int, kind: Kind) -> Term:
+        plain = Kind(kind.resource_type, kind.relation, kind.subject_type, "", kind.wildcard)
+        return stored(self, number, plain)
+
+    patch.setattr(_Terms, "_stored", careless)
+
+
+def wildcard_matches_usersets(patch: Patch) -> None:
+    """`team:*` holds `team:t#member`."""
+    stored = _Terms._stored
+
+    def generous(self: _Terms, number: int, kind: Kind) -> Term:
+        if kind.wildcard and kind.subject_type == self.subject_type:
+            return Public(number)
+        return stored(self, number, kind)
+
+    patch.setattr(_Terms, "_stored", generous)
+
+
+def wildcard_matches_itself_alone(patch: Patch) -> None:
+    """`user:*` is a user called `*`."""
+    stored = _Terms._stored
+
+    def literal(self: _Terms, number: int, kind: Kind) -> Term:
+        term = stored(self, number, kind)
+        return Direct(number) if isinstance(term, Public) else term
+
+    patch.setattr(_Terms, "_stored", literal)
+
+
+def userset_is_not_in_itself(patch: Patch) -> None:
+    """`team:t#member` is not in `team:t#member`."""
+    term = _Terms._term
+
+    def strict(self: _Terms, name: Name) -> Term:
+        whose = self.subject_type, self.subject_relation
+        self.subject_type, self.subject_relation = whose[0], whose[1] and "\0"
+        try:
+            return term(self, name)
+        finally:
+            self.subject_type, self.subject_relation = whose
+
+    patch.setattr(_Terms, "_term", strict)
+
+
+def all_over_nothing_allows(patch: Patch) -> None:
+    """`.all()` over no subjects holds everybody."""
+    every = check._every
+
+    def vacuous(steps: Sequence[tuple[int, Check | None]]) -> Check:
+        function = every(steps)
+
+        def allowed(run: Run, node: int) -> bool:
+            nothing = all(run.forward[kind].get(node) is None for kind, _ in steps)
+            return nothing or function(run, node)
+
+        return allowed
+
+    patch.setattr(check, "_every", vacuous)
+
+
+def all_skips_types_without_the_target(patch: Patch) -> None:
+    """`.all()` asks only those objects that have the target."""
+    every = check._every
+    patch.setattr(check, "_every", lambda steps: every([s for s in steps if s[1] is not None]))
+
+
+def arrow_keeps_the_first_parent(patch: Patch) -> None:
+    """Of several parents or groups only the one whose id sorts first is asked."""
+
+    def through(kind: int, target: Check) -> Check:
+        def first(run: Run, node: int) -> bool:
+            others = run.forward[kind].get(node)
+            return others is not None and target(run, min(others, key=run.view.text))
+
+        return first
+
+    patch.setattr(check, "_through", through)
+
+
+def cut_cycle_is_remembered(patch: Patch) -> None:
+    """What was found false because a cycle was cut there is remembered as false for good."""
+
+    def search(
+        entry: int,
+        size: int,
+        leaves: Sequence[Sequence[Check]],
+        edges: Sequence[Sequence[tuple[int, int]]],
+        memory: int,
+    ) -> Check:
+        def visit(run: Run, node: int, member: int, way: frozenset[int]) -> bool:
+            key = node * size + member
+            known = run.known_to(memory)
+            if key in way:
+                return False
+            if key not in known:
+                known[key] = any(leaf(run, node) for leaf in leaves[member]) or any(
+                    visit(run, other, target, way | {key})
+                    for kind, target in edges[member]
+                    for other in ((node,) if kind < 0 else run.forward[kind].get(node) or ())
+                )
+            return known[key]
+
+        return lambda run, node: visit(run, node, entry, frozenset())
+
+    patch.setattr(check, "_loop", search)
+
+
+def undefined_is_granted(patch: Patch) -> None:
+    """What rests on its own absence is granted."""
+
+    def upper(
+        equations: Mapping[Key, Equation[bool]], algebra: check.Booleans
+    ) -> dict[Key, Fixed[bool]]:
+        return {key: Fixed(v.high, v.high) for key, v in solve(equations, algebra).items()}
+
+    patch.setattr(check, "solve", upper)
+
+
+def undefined_counts_as_absent(patch: Patch) -> None:
+    """Subtracting what is undefined takes nothing away."""
+    patch.setattr(Plan, "_reaching_exclusion_cycle", lambda self, graph: set())
+
+
+def contextual_relationships_leak(patch: Patch) -> None:
+    """Relationships of one question are still there for the next."""
+    extended = View.extended
+
+    def leaking(self: View, edges: Iterable[tuple[int, str, str]]) -> View:
+        view = extended(self, edges)
+        self.forward, self.reverse = view.forward, view.reverse
+        self._local_nodes, self._local_texts = view._local_nodes, view._local_texts
+        return view
+
+    patch.setattr(View, "extended", leaking)
+
+
+def contextual_relationships_are_read_one_way(patch: Patch) -> None:
+    """A search from the subject's side does not see contextual relationships."""
+    extended = View.extended
+
+    def forward_only(self: View, edges: Iterable[tuple[int, str, str]]) -> View:
+        view = extended(self, edges)
+        view.reverse = self.reverse
+        return view
+
+    patch.setattr(View, "extended", forward_only)
+
+
+def memory_ignores_the_subject(patch: Patch) -> None:
+    """What is known of one subject is believed of the next of its kind."""
+    run_of = Session._run
+    shared: dict[tuple[int, str, str], dict[int, dict[int, bool]]] = {}
+
+    def forgetful(self: Session, subject: SubjectRef) -> tuple[Checks, Run]:
+        checks, run = run_of(self, subject)
+        run.known = shared.setdefault((id(self), subject.type, subject.relation), run.known)
+        return checks, run
+
+    patch.setattr(Session, "_run", forgetful)
+
+
+def ids_are_compared_without_case(patch: Patch) -> None:
+    """`user:A` and `user:a` are one user."""
+    intern = Names.intern
+    patch.setattr(Names, "intern", lambda self, text: intern(self, text.lower()))
+    node = View.node
+    patch.setattr(View, "node", lambda self, text: node(self, text.lower()))
+
+
+def stale_relationships_count(patch: Patch) -> None:
+    """A stored `team:t#member` counts where the schema allows only `team`."""
+
+    def loose(relationship: Relationship) -> Kind:
+        kind = relationship_kind(relationship)
+        return Kind(kind.resource_type, kind.relation, kind.subject_type, "", kind.wildcard)
+
+    def edges_of(self: Resident, kind: Kind) -> resident._Edges:
+        plain = Kind(kind.resource_type, kind.relation, kind.subject_type, "", kind.wildcard)
+        return original(self, plain)
+
+    original = Resident._edges_of
+    patch.setattr(resident, "relationship_kind", loose)
+    patch.setattr(Resident, "_edges_of", edges_of)
+
+
+def lookup_of_resources_trusts_suggestions(patch: Patch) -> None:
+    """A resource that one operand suggests is listed unchecked."""
+    patch.setattr(lookup_resources, "_only_unions", lambda term: True)
+
+
+def lookup_of_resources_forgets_wildcards(patch: Patch) -> None:
+    """A resource that is public is not listed for a subject that is not named there."""
+    start = lookup_resources._Search._start
+
+    def private(self: lookup_resources._Search, number: int, term: Term) -> Iterator[int]:
+        return iter(()) if isinstance(term, Public) else start(self, number, term)
+
+    patch.setattr(lookup_resources._Search, "_start", private)
+
+
+def lookup_of_subjects_forgets_exclusions(patch: Patch) -> None:
+    """Beside a wildcard, those whom an exclusion takes away are not listed as excluded."""
+    minus = SubjectSets.minus
+
+    def forgetful(self: SubjectSets, base: SubjectSet, subtracted: SubjectSet) -> SubjectSet:
+        found = minus(self, base, subtracted)
+        return SubjectSet(found.nodes, found.wildcard)
+
+    patch.setattr(SubjectSets, "minus", forgetful)
+
+
+def lookup_of_subjects_loses_a_wildcard_in_intersections(patch: Patch) -> None:
+    """A named subject is dropped where it meets a wildcard."""
+
+    def meet(self: SubjectSets, values: Sequence[SubjectSet]) -> SubjectSet:
+        nodes = values[0].nodes.intersection(*(value.nodes for value in values))
+        return SubjectSet(nodes)
+
+    patch.setattr(SubjectSets, "meet", meet)
+
+
+MUTANTS: Sequence[Mutant] = (
+    intersection_is_a_union,
+    exclusion_is_ignored,
+    subject_relation_is_ignored,
+    wildcard_matches_usersets,
+    wildcard_matches_itself_alone,
+    userset_is_not_in_itself,
+    all_over_nothing_allows,
+    all_skips_types_without_the_target,
+    arrow_keeps_the_first_parent,
+    cut_cycle_is_remembered,
+    undefined_is_granted,
+    undefined_counts_as_absent,
+    contextual_relationships_leak,
+    contextual_relationships_are_read_one_way,
+    memory_ignores_the_subject,
+    ids_are_compared_without_case,
+    stale_relationships_count,
+    lookup_of_resources_trusts_suggestions,
+    lookup_of_resources_forgets_wildcards,
+    lookup_of_subjects_forgets_exclusions,
+    lookup_of_subjects_loses_a_wildcard_in_intersections,
+)
