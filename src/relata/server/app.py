@@ -1,0 +1,154 @@
+"""The application: the routes, what stands in front of them, and the OpenAPI document.
+
+A request passes, in this order: the short way for checks, the headers of every answer, the limit
+of its body, cross-origin rules where there are any, the routes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from relata.authorizer import Relata
+from relata.errors import OAuthError
+from relata.server import problems
+from relata.server.busy import Busy
+from relata.server.fast_check import FastCheck
+from relata.server.limits import BodyLimit
+from relata.server.routes import checks, health, keys, lookups, relationships, schema
+from relata.server.routes import tokens as token_routes
+from relata.server.settings import Settings
+from relata.tokens import TokenService
+
+_ROUTERS = (
+    checks.router,
+    lookups.router,
+    relationships.router,
+    schema.router,
+    keys.router,
+    token_routes.router,
+    health.router,
+)
+
+
+def create_app(authorizer: Relata, tokens: TokenService | None, settings: Settings) -> ASGIApp:
+    """Make the ASGI application for an authorizer; who opened the authorizer closes it.
+
+    Without `tokens` the token routes answer that this server issues none.
+    """
+    busy = Busy()
+    api = create_api(authorizer, tokens, settings, busy)
+    return FastCheck(api, authorizer, busy, settings.max_body_bytes)
+
+
+def create_api(
+    authorizer: Relata, tokens: TokenService | None, settings: Settings, busy: Busy
+) -> ASGIApp:
+    """Make the application without the short way for checks, which only makes it faster."""
+    api = _API(
+        title="Relata",
+        version=version("relata"),
+        description="Relationship-based permissions: `docs/http.md` explains every route.",
+        docs_url=None,  # both pages would load their scripts from another host
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=problems.responses(500),
+    )
+    api.state.authorizer = authorizer
+    api.state.tokens = tokens
+    api.state.busy = busy
+    for router in _ROUTERS:
+        api.include_router(router)
+    problems.install(api)
+    api.add_exception_handler(405, _method_not_allowed)
+    api.add_exception_handler(OAuthError, _oauth_refusal)
+    _allow_origins(api, settings.allowed_origins)
+    return _WithHeaders(BodyLimit(api, settings.max_body_bytes))
+
+
+def _allow_origins(api: FastAPI, origins: Sequence[str]) -> None:
+    if origins:
+        api.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+
+
+class _API(FastAPI):
+    """FastAPI, with an OpenAPI document that says what the routes really do."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Make the document, once."""
+        if self.openapi_schema is None:
+            _correct(super().openapi())
+        return super().openapi()
+
+
+def _correct(document: dict[str, Any]) -> None:
+    """Take out FastAPI's own validation errors, and make scopes alternatives."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+            if "security" in operation:
+                operation["security"] = _alternatives(operation["security"])
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+
+
+def _alternatives(security: list[dict[str, list[str]]]) -> list[dict[str, list[str]]]:
+    return [
+        {scheme: [scope] if scope else []}
+        for requirement in security
+        for scheme, scopes in requirement.items()
+        for scope in scopes or [""]
+    ]
+
+
+class _WithHeaders:
+    """Adds to every answer the headers that it has not set otherwise."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+async def _method_not_allowed(request: Request, error: Exception) -> Response:
+    """Answer 405 with every method of the path; Starlette names those of one route only."""
+    methods = sorted(
+        method
+        for router in _ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.path_regex.match(request.scope["path"])
+        for method in route.methods or ()
+    )
+    declared = getattr(error, "headers", None) or {}
+    allowed = ", ".join(methods or sorted(declared.get("Allow", "").split(", ")))
+    detail = f"`{request.method}` is not a method of this route; it has {allowed}"
+    problem = problems.make_problem(405, "method_not_allowed", detail)
+    return problems.respond(problem, {"Allow": allowed})
+
+
+async def _oauth_refusal(_request: Request, error: Exception) -> Response:
+    match error:
+        case OAuthError():
+            return token_routes.oauth_refusal(error)
+    return problems.unexpected(error)

@@ -1,0 +1,69 @@
+"""Who asks: the API key of a request, and whether its scopes suffice.
+
+The rule: a key comes as `Authorization: Bearer <key>` (RFC 6750 section 2.1) and nowhere else. A
+route names the scopes that open it, any one of which is enough; `admin` opens every route.
+Missing and bad keys are told apart only by the challenge, as RFC 6750 section 3 asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fastapi import Security, params
+from fastapi.security import HTTPBearer
+
+from relata.api_keys import ApiKeys
+from relata.errors import ScopeError
+from relata.server.problems import Refusal
+from relata.store import StoredKey
+
+_SCHEME = HTTPBearer(
+    auto_error=False, scheme_name="key", description="An API key, made with `POST /keys`."
+)
+
+
+def needs(*scopes: str) -> params.Security:
+    """Declare the scopes of which a key needs one; `routing.Guarded` holds the route to it."""
+    security: params.Security = Security(_SCHEME, scopes=list(scopes))
+    return security
+
+
+def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Read the bearer credential of a request; None where there is not exactly one."""
+    values = [value for name, value in headers if name == b"authorization"]
+    if len(values) != 1:
+        return None
+    scheme, _, credential = values[0].partition(b" ")
+    credential = credential.strip(b" ")
+    if scheme.lower() != b"bearer" or not credential or not credential.isascii():
+        return None
+    return credential.decode()
+
+
+def missing(what: str) -> Refusal:
+    """Make the refusal of a request without a credential; it has no error code (RFC 6750)."""
+    return Refusal(
+        "unauthenticated",
+        f"send {what} as `Authorization: Bearer ...`",
+        headers={"WWW-Authenticate": 'Bearer realm="relata"'},
+    )
+
+
+def permits(key: StoredKey, wanted: frozenset[str]) -> bool:
+    """Whether a key has any one of the wanted scopes."""
+    return any(ApiKeys.allows(key, scope) for scope in wanted)
+
+
+def admit(keys: ApiKeys, headers: Iterable[tuple[bytes, bytes]], wanted: frozenset[str]) -> None:
+    """Let a request pass whose key has one of the wanted scopes.
+
+    Raises Refusal without a key, AuthenticationError with a bad one, ScopeError with one that
+    lacks the scope.
+    """
+    presented = bearer(headers)
+    if presented is None:
+        raise missing("an API key")
+    key = keys.authenticate(presented)
+    if not permits(key, wanted):
+        names = " or ".join(f"`{scope}`" for scope in sorted(wanted))
+        raise ScopeError(f"the key needs the scope {names}")

@@ -1,0 +1,1 @@
+"""The routes, a module per subject. Each validates, asks the authorizer and answers, no more."""

@@ -1,0 +1,287 @@
+"""Who and what: expand, and the lookups of resources, subjects and permissions.
+
+A list that is not complete says so by its cursor; nothing is cut off in silence.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import ConfigDict, Field
+
+from relata.engine import ExpandNode
+from relata.server.auth import needs
+from relata.server.fields import (
+    DEFAULT_PAGE,
+    ZED_TOKEN,
+    Body,
+    CursorField,
+    CursorText,
+    Evaluator,
+    NameText,
+    ObjectText,
+    PageLimit,
+    Question,
+    SubjectText,
+    ZedTokenText,
+)
+from relata.server.problems import BODY, KEY, QUESTION, responses
+from relata.server.routing import Guarded
+
+router = APIRouter(
+    route_class=Guarded,
+    tags=["lookups"],
+    dependencies=[needs("check", "read")],
+    responses=responses(*KEY, *BODY, *QUESTION),
+)
+
+
+class ExpandRequest(Question):
+    """Who is in a permission or relation of a resource, and by which way."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"resource": "document:readme", "permission": "view"}]}
+    )
+
+    resource: ObjectText
+    permission: NameText
+
+
+class TreeNode(Body):
+    """A node of an expansion: who is in `resource#name`."""
+
+    resource: ObjectText
+    name: NameText
+    operation: Annotated[
+        Literal["leaf", "union", "intersection", "exclusion"],
+        Field(description="A `leaf` lists subjects; the others combine their children."),
+    ]
+    subjects: list[str] = Field(description="The subjects of a leaf, as they are stored.")
+    children: list[TreeNode] = Field(
+        description="Of an exclusion: the base, then what is subtracted."
+    )
+
+
+class ExpandAnswer(Body):
+    """The tree of an expansion."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "tree": {
+                        "resource": "document:readme",
+                        "name": "view",
+                        "operation": "union",
+                        "subjects": [],
+                        "children": [
+                            {
+                                "resource": "document:readme",
+                                "name": "viewer",
+                                "operation": "leaf",
+                                "subjects": ["group:eng#member", "user:anne"],
+                                "children": [],
+                            }
+                        ],
+                    },
+                    "expanded_at": ZED_TOKEN,
+                }
+            ]
+        }
+    )
+
+    tree: TreeNode
+    expanded_at: ZedTokenText
+
+
+class ResourcesRequest(Question):
+    """Which resources of a type a subject has a permission on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"resource_type": "document", "permission": "view", "subject": "user:anne"}
+            ]
+        }
+    )
+
+    resource_type: Annotated[str, Field(description="A definition.", examples=["document"])]
+    permission: NameText
+    subject: SubjectText
+    limit: PageLimit = DEFAULT_PAGE
+    cursor: CursorField = None
+
+
+class ResourcesAnswer(Body):
+    """The ids of the resources, sorted."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "resource_ids": ["guide", "readme"],
+                    "looked_up_at": ZED_TOKEN,
+                    "cursor": None,
+                }
+            ]
+        }
+    )
+
+    resource_ids: list[str]
+    looked_up_at: ZedTokenText
+    cursor: CursorText
+
+
+class SubjectsRequest(Question):
+    """Which subjects of a type have a permission on a resource."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"resource": "document:readme", "permission": "view", "subject_type": "user"},
+                {
+                    "resource": "document:readme",
+                    "permission": "view",
+                    "subject_type": "group",
+                    "subject_relation": "member",
+                },
+            ]
+        }
+    )
+
+    resource: ObjectText
+    permission: NameText
+    subject_type: Annotated[str, Field(description="A definition.", examples=["user"])]
+    subject_relation: Annotated[
+        str, Field(description="For usersets, their relation; empty for objects.")
+    ] = ""
+    limit: PageLimit = DEFAULT_PAGE
+    cursor: CursorField = None
+
+
+class SubjectsAnswer(Body):
+    """The ids of the subjects, sorted; with `wildcard`, everybody but the excluded."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "subject_ids": ["anne", "bob"],
+                    "wildcard": False,
+                    "excluded_ids": [],
+                    "looked_up_at": ZED_TOKEN,
+                    "cursor": None,
+                }
+            ]
+        }
+    )
+
+    subject_ids: list[str]
+    wildcard: Annotated[
+        bool, Field(description="Whether every subject of the type has it, but the excluded.")
+    ]
+    excluded_ids: Annotated[
+        list[str], Field(description="Whom the wildcard does not reach; empty without it.")
+    ]
+    looked_up_at: ZedTokenText
+    cursor: CursorText
+
+
+class PermissionsRequest(Question):
+    """Which permissions a subject has on a resource."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"resource": "document:readme", "subject": "user:anne"}]}
+    )
+
+    resource: ObjectText
+    subject: SubjectText
+
+
+class PermissionsAnswer(Body):
+    """The names of the permissions, sorted."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"permissions": ["edit", "view"], "looked_up_at": ZED_TOKEN}]
+        }
+    )
+
+    permissions: list[str]
+    looked_up_at: ZedTokenText
+
+
+@router.post("/expand", operation_id="expand")
+def expand(body: ExpandRequest, authorizer: Evaluator) -> ExpandAnswer:
+    """Ask who is in a permission or relation of a resource, and by which way."""
+    result = authorizer.expand(
+        body.resource,
+        body.permission,
+        contextual=body.contextual_relationships,
+        consistency=body.consistency,
+    )
+    return ExpandAnswer(tree=_tree(result.tree), expanded_at=result.expanded_at)
+
+
+@router.post("/lookup/resources", operation_id="lookup_resources")
+def lookup_resources(body: ResourcesRequest, authorizer: Evaluator) -> ResourcesAnswer:
+    """Ask which resources of a type a subject has a permission on."""
+    result = authorizer.lookup_resources(
+        body.resource_type,
+        body.permission,
+        body.subject,
+        contextual=body.contextual_relationships,
+        consistency=body.consistency,
+        limit=body.limit,
+        cursor=body.cursor,
+    )
+    return ResourcesAnswer(
+        resource_ids=list(result.resource_ids),
+        looked_up_at=result.looked_up_at,
+        cursor=result.cursor,
+    )
+
+
+@router.post("/lookup/subjects", operation_id="lookup_subjects")
+def lookup_subjects(body: SubjectsRequest, authorizer: Evaluator) -> SubjectsAnswer:
+    """Ask which subjects of a type have a permission on a resource."""
+    result = authorizer.lookup_subjects(
+        body.resource,
+        body.permission,
+        body.subject_type,
+        body.subject_relation,
+        contextual=body.contextual_relationships,
+        consistency=body.consistency,
+        limit=body.limit,
+        cursor=body.cursor,
+    )
+    return SubjectsAnswer(
+        subject_ids=list(result.subject_ids),
+        wildcard=result.wildcard,
+        excluded_ids=list(result.excluded_ids),
+        looked_up_at=result.looked_up_at,
+        cursor=result.cursor,
+    )
+
+
+@router.post("/lookup/permissions", operation_id="lookup_permissions")
+def lookup_permissions(body: PermissionsRequest, authorizer: Evaluator) -> PermissionsAnswer:
+    """Ask which permissions a subject has on a resource."""
+    result = authorizer.lookup_permissions(
+        body.resource,
+        body.subject,
+        contextual=body.contextual_relationships,
+        consistency=body.consistency,
+    )
+    return PermissionsAnswer(permissions=list(result.permissions), looked_up_at=result.looked_up_at)
+
+
+def _tree(node: ExpandNode) -> TreeNode:
+    return TreeNode(
+        resource=node.resource,
+        name=node.name,
+        operation=node.operation,
+        subjects=[str(subject) for subject in node.subjects],
+        children=[_tree(child) for child in node.children],
+    )

@@ -1,0 +1,93 @@
+"""Settings of the server, from the environment: each is `RELATA_` and its name in capitals.
+
+`read_settings` is the way in; its errors name the variable and say what it should be.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from pydantic import Field, PlainValidator, ValidationError
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from relata.errors import InvalidArgumentError, RelataError
+from relata.tokens import TrustedIssuer
+
+_PREFIX = "RELATA_"
+
+
+def _read_issuers(value: object) -> tuple[TrustedIssuer, ...]:
+    try:
+        _require_known(value)
+        return msgspec.convert(value, tuple[TrustedIssuer, ...])
+    except (msgspec.ValidationError, RelataError) as error:
+        # A message with braces would be taken for a template, so it goes in as a value.
+        raise PydanticCustomError("issuers", "{reason}", {"reason": str(error)}) from None
+
+
+class Settings(BaseSettings):
+    """What the server needs to know. Each field is set by `RELATA_` and its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
+
+    database_url: str = "sqlite:///relata.db"
+    """Where the relationships are, as SQLAlchemy writes it."""
+    host: str = "127.0.0.1"
+    """The address to listen on; `0.0.0.0` for every one."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    """The port to listen on; 0 for any that is free."""
+    issuer_url: str | None = None
+    """What the issued tokens' `iss` says, and where this server is reached."""
+    issuers: Annotated[tuple[TrustedIssuer, ...], PlainValidator(_read_issuers)] = ()
+    """Whose tokens about users are believed, as a JSON list; without any, no tokens are issued."""
+    token_lifetime: Annotated[int, Field(ge=1, le=86_400)] = 300
+    """How long an issued token is good, in seconds."""
+    allowed_origins: tuple[str, ...] = ()
+    """The web origins whose pages may call, as a JSON list (`["https://app.example"]`)."""
+    max_body_bytes: Annotated[int, Field(ge=1)] = 1024 * 1024
+    """How large a request's body may be."""
+    poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.05
+    """How often to look for other processes' writes and revoked keys, in seconds."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much to log."""
+
+
+def read_settings(**given: object) -> Settings:
+    """Read the settings from the environment; what is given goes first.
+
+    Raises InvalidArgumentError with a line for each setting that is wrong.
+    """
+    try:
+        settings = Settings(**given)  # type: ignore[arg-type]  # checked by Pydantic, as is the environment
+    except ValidationError as error:
+        lines = [_complaint(str(item["loc"][0]), item["msg"]) for item in error.errors()]
+        raise InvalidArgumentError("\n".join(lines), field=_first_field(error)) from None
+    except SettingsError as error:
+        raise InvalidArgumentError(_not_json(error)) from None
+    if settings.issuers and settings.issuer_url is None:
+        message = _complaint("issuer_url", "is needed where there are issuers")
+        raise InvalidArgumentError(message, field="issuer_url")
+    return settings
+
+
+def _require_known(issuers: object) -> None:
+    """Refuse a misspelt field, which would leave a default in force that nobody wanted."""
+    for issuer in issuers if isinstance(issuers, list) else ():
+        for name in issuer if isinstance(issuer, dict) else ():
+            if name not in TrustedIssuer.__struct_fields__:
+                raise InvalidArgumentError(f"has an issuer with the unknown field `{name}`")
+
+
+def _complaint(name: str, message: str) -> str:
+    return f"`{_PREFIX}{name.upper()}` {message.removeprefix('Input ')}"
+
+
+def _first_field(error: ValidationError) -> str:
+    return str(error.errors()[0]["loc"][0])
+
+
+def _not_json(error: SettingsError) -> str:
+    named = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "settings")
+    return _complaint(named, "should be JSON")

@@ -1,0 +1,113 @@
+"""Settings come from the environment, and what is wrong with them is said in one line each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from relata.errors import InvalidArgumentError
+from relata.server import Settings, read_settings
+from relata.tokens import TrustedIssuer
+
+ISSUER = {
+    "issuer": "https://login.example",
+    "jwks_uri": "https://login.example/keys",
+    "audiences": ["relata"],
+}
+
+
+def test_defaults_are_safe() -> None:
+    """On this machine only, without issuers, with a bounded body."""
+    settings = read_settings()
+    assert settings.host == "127.0.0.1"
+    assert settings.issuers == ()
+    assert settings.allowed_origins == ()
+    assert settings.max_body_bytes == 1024 * 1024
+
+
+def test_every_setting_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted: dict[str, Any] = {
+        "database_url": "sqlite:///elsewhere.db",
+        "host": "0.0.0.0",
+        "port": 9000,
+        "issuer_url": "https://relata.example",
+        "issuers": [ISSUER],
+        "token_lifetime": 60,
+        "allowed_origins": ["https://app.example"],
+        "max_body_bytes": 5,
+        "poll_interval": 1.5,
+        "log_level": "error",
+    }
+    assert wanted.keys() == Settings.model_fields.keys()
+    for name, value in wanted.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        monkeypatch.setenv(f"RELATA_{name.upper()}", text)
+    settings = read_settings()
+    issuer = TrustedIssuer(
+        issuer="https://login.example",
+        jwks_uri="https://login.example/keys",
+        audiences=("relata",),
+    )
+    assert settings == Settings(
+        **{**wanted, "issuers": [ISSUER], "allowed_origins": ("https://app.example",)}
+    )
+    assert settings.issuers == (issuer,)
+
+
+def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELATA_PORT", "9000")
+    assert read_settings(port=9001).port == 9001
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("port", "many", "valid integer"),
+        ("port", "70000", "less than or equal to 65535"),
+        ("poll_interval", "0", "greater than 0"),
+        ("max_body_bytes", "0", "greater than or equal to 1"),
+        ("log_level", "loud", "debug"),
+        ("issuers", "not json", "should be JSON"),
+        ("issuers", "{}", "Expected `array`"),
+        ("issuers", json.dumps([{**ISSUER, "audiences": []}]), "audiences"),
+        ("issuers", json.dumps([{"issuer": "x"}]), "jwks_uri"),
+        ("issuers", json.dumps([{**ISSUER, "algorithms": ["none"]}]), "`none`"),
+        ("issuers", json.dumps([{**ISSUER, "jwks_uri": "http://login.example"}]), "https"),
+        ("issuers", json.dumps([{**ISSUER, "audience": "relata"}]), "unknown field"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(f"RELATA_{name.upper()}", value)
+    monkeypatch.setenv("RELATA_ISSUER_URL", "https://relata.example")
+    with pytest.raises(InvalidArgumentError) as caught:
+        read_settings()
+    assert caught.value.message.startswith(f"`RELATA_{name.upper()}` ")
+    assert says in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_each_wrong_setting_gets_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELATA_PORT", "many")
+    monkeypatch.setenv("RELATA_LOG_LEVEL", "loud")
+    with pytest.raises(InvalidArgumentError) as caught:
+        read_settings()
+    assert [line.split()[0] for line in caught.value.message.splitlines()] == [
+        "`RELATA_PORT`",
+        "`RELATA_LOG_LEVEL`",
+    ]
+
+
+def test_issuers_need_an_issuer_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it the tokens would have no `iss`, and nobody could tell whose they are."""
+    monkeypatch.setenv("RELATA_ISSUERS", json.dumps([ISSUER]))
+    with pytest.raises(InvalidArgumentError, match="RELATA_ISSUER_URL"):
+        read_settings()
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="RELATA_PROT"):
+        read_settings(prot=9000)
