@@ -30,6 +30,7 @@ from relata.consistency import (
 from relata.cursors import Cursor, decode_cursor, encode_cursor, question_digest
 from relata.engine import Engine, Permissionship, Session, WorkLimits
 from relata.errors import (
+    CursorError,
     InvalidArgumentError,
     LimitExceededError,
     NotFreshError,
@@ -81,6 +82,8 @@ DEFAULT_QUESTION_ONLY = ("organization#chosen_by", "product#requested_by")
 
 _QUESTION_ONLY_SETTING = "question_only"
 _SCHEMA_RACES = 5
+_ROW_DIGITS = 19
+"""More than a row number of a database has."""
 _log = logging.getLogger(__name__)
 
 
@@ -827,7 +830,10 @@ def _next_cursor(question: bytes, revision: int, page: Sequence[str], more: bool
 
 
 def _row(after: str) -> int:
-    return int(after) if after.isdigit() else 0
+    """The row of a cursor. Raises CursorError where it is no row's number."""
+    if not (after.isascii() and after.isdigit() and len(after) < _ROW_DIGITS):
+        raise CursorError("the cursor is malformed", field="cursor")
+    return int(after)
 
 
 def _schema_text(schema: str | Path) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from typing import Annotated
 
 import msgspec
 
@@ -22,7 +23,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     """A place in the list that answers a question."""
 
     question: bytes
-    revision: int
+    revision: Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
     after: str
     """The last item given, by what the list is sorted by."""
 

@@ -11,6 +11,7 @@ from relata.consistency import (
     at_least_as_fresh,
     encode_zed_token,
 )
+from relata.cursors import Cursor, encode_cursor, question_digest
 from relata.engine import Permissionship, WorkLimits
 from relata.errors import (
     CursorError,
@@ -218,6 +219,22 @@ def test_a_cursor_belongs_to_its_question(relata: Relata) -> None:
         relata.lookup_resources("document", "view", "user:bob", limit=1, cursor=cursor)
     with pytest.raises(CursorError):
         relata.lookup_resources("document", "view", "user:anne", limit=1, cursor="x" + cursor)
+
+
+@pytest.mark.parametrize(
+    ("revision", "after"), [(1, "9" * 30), (1, "\u00b2"), (1, "x"), (1, "")]
+)
+def test_a_forged_cursor_is_refused(relata: Relata, revision: int, after: str) -> None:
+    question = question_digest("read", None)
+    with pytest.raises(CursorError):
+        relata.read(cursor=encode_cursor(Cursor(question, revision, after)))
+
+
+@pytest.mark.parametrize("revision", [-1, 2**63, 2**64 - 1])
+def test_a_cursor_of_an_impossible_revision_is_refused(relata: Relata, revision: int) -> None:
+    question = question_digest("read", None)
+    with pytest.raises(CursorError):
+        relata.read(cursor=encode_cursor(Cursor(question, revision, "1")))
 
 
 def test_a_limit_on_work_is_an_error(url: str) -> None:

@@ -173,4 +173,4 @@ def matches(filter_: RelationshipFilter, relationship: Relationship) -> bool:
 
 
 TestModel = StoreMachine.TestCase
-TestModel.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestModel.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)

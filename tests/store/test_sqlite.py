@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -124,6 +125,10 @@ class TestOpening:
         with pytest.raises(StoreError, match="`oracle` is not a database that relata can use"):
             Store.open("oracle://scott:tiger@localhost/x")
 
+    def test_a_timeout_that_is_no_number(self, path: Path) -> None:
+        with pytest.raises(StoreError, match=r"`timeout` .* is not a number of seconds"):
+            Store.open(f"sqlite:///{path}?timeout=soon")
+
     def test_a_malformed_url_is_not_repeated(self) -> None:
         """It may hold a password."""
         with pytest.raises(StoreError, match="malformed") as caught:
@@ -183,6 +188,16 @@ class TestOpening:
 
         assert len(set(in_threads(work))) == 1
 
+    def test_threads_open_different_new_databases_at_once(self, tmp_path: Path) -> None:
+        """Alembic knows one migration at a time in a process."""
+
+        def work(name: int) -> str:
+            with closing(Store.open(f"sqlite:///{tmp_path}/{name}.db")) as store:
+                put(store, A)
+                return store.datastore_id
+
+        assert len(set(in_threads(work))) == 8
+
     def test_processes_open_a_new_database_at_once(self, path: Path) -> None:
         openers = [
             subprocess.Popen(
@@ -191,7 +206,7 @@ class TestOpening:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            for _ in range(4)
+            for _ in range(3)
         ]
         for opener in openers:
             assert opener.stdout is not None
@@ -201,7 +216,7 @@ class TestOpening:
             opener.stdin.write("go\n")
             opener.stdin.flush()
         ids = {opener.communicate()[0] for opener in openers}
-        assert [opener.returncode for opener in openers] == [0] * 4
+        assert [opener.returncode for opener in openers] == [0] * 3
         with closing(Store.open(f"sqlite:///{path}")) as store:
             assert ids == {store.datastore_id}
 
@@ -218,6 +233,20 @@ class TestLocks:
             assert stored(store) == []
             other.execute("COMMIT")
             assert put(store, A) == 1
+
+    def test_opening_waits_for_an_application_that_writes(self, path: Path) -> None:
+        """Turning on the write-ahead log would otherwise fail at once."""
+        url = f"sqlite:///{path}?timeout=0.2"
+        with closing(sqlite3.connect(path, isolation_level=None)) as application:
+            application.execute("CREATE TABLE orders (number INTEGER)")
+            application.execute("BEGIN IMMEDIATE")
+            started = time.monotonic()
+            with pytest.raises(WriteConflictError, match="locked by another writer"):
+                Store.open(url)
+            assert time.monotonic() - started >= 0.2
+            application.execute("COMMIT")
+            with closing(Store.open(url)) as store:
+                assert put(store, A) == 1
 
     def test_a_joined_writer_that_waits_in_vain_keeps_its_transaction(self, path: Path) -> None:
         with (

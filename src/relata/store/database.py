@@ -215,14 +215,23 @@ def _create_unreadable_to_others(url: URL) -> None:
 
 
 def _engine(url: URL, *, synchronous: str) -> Engine:
-    timeout = {} if "timeout" in url.query else {"timeout": BUSY_SECONDS}
+    timeout = _timeout(url)
     # As many connections as threads ask for: waiting is for SQLite's lock, not for the pool.
     engine = sqlalchemy.create_engine(
-        url, hide_parameters=True, max_overflow=-1, connect_args=timeout
+        url, hide_parameters=True, max_overflow=-1, connect_args={"timeout": timeout}
     )
-    event.listen(engine, "connect", partial(_set_up, synchronous))
+    event.listen(engine, "connect", partial(_set_up, synchronous, timeout))
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _timeout(url: URL) -> float:
+    try:
+        return float(str(url.query.get("timeout", BUSY_SECONDS)))
+    except ValueError as error:
+        raise StoreError(
+            "the `timeout` in the database's URL is not a number of seconds"
+        ) from error
 
 
 def _immediate(engine: Engine) -> Engine:
@@ -231,22 +240,23 @@ def _immediate(engine: Engine) -> Engine:
 
 def _set_up(
     synchronous: str,
+    timeout: float,
     connection: sqlite3.Connection,
     entry: ConnectionPoolEntry,  # noqa: ARG001  SQLAlchemy passes it
 ) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself; `_begin` does
-    _use_wal(connection)
+    _use_wal(connection, timeout)
     connection.execute(f"PRAGMA synchronous={synchronous}")
     connection.execute("PRAGMA foreign_keys=ON")
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
+def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:
     """Turn on the write-ahead log; the file remembers it.
 
-    The driver's own waiting does not cover this statement, which fails at once while another
-    process does the same.
+    SQLite's own waiting does not cover this statement, which fails at once while another process
+    writes in the old way.
     """
-    deadline = time.monotonic() + BUSY_SECONDS
+    deadline = time.monotonic() + timeout
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")

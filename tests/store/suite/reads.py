@@ -41,6 +41,21 @@ class ReadSuite(Base):
             assert [len(page) for page in pages] == [3, 3, 3, 1]
             assert list(chain(*pages)) == texts[5:] + texts[:5]
 
+    def test_pages_that_an_index_serves_are_in_the_order_of_rows_too(self, store: Store) -> None:
+        texts = [
+            f"document:a#{relation}@user:{name}"
+            for name in ("zoe", "anne")
+            for relation in ("viewer", "editor")
+        ]
+        put(store, *texts)
+        page = store.read(RelationshipFilter("document", "a"), revision=1, limit=3)
+        assert sorted(page, key=lambda item: item.row) == page
+        rest = store.read(
+            RelationshipFilter("document", "a"), revision=1, after=page[-1].row, limit=3
+        )
+        assert {str(item.relationship) for item in page + rest} == set(texts)
+        assert len(rest) == 1
+
     def test_pages_of_one_revision_do_not_see_later_writes(self, store: Store) -> None:
         put(store, A, B, C)
         first = store.read(None, revision=1, limit=1)
