@@ -23,7 +23,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     """A place in the list that answers a question."""
 
     question: bytes
-    revision: Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+    revision: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     after: str
     """The last item given, by what the list is sorted by."""
 

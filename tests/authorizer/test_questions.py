@@ -221,9 +221,7 @@ def test_a_cursor_belongs_to_its_question(relata: Relata) -> None:
         relata.lookup_resources("document", "view", "user:anne", limit=1, cursor="x" + cursor)
 
 
-@pytest.mark.parametrize(
-    ("revision", "after"), [(1, "9" * 30), (1, "\u00b2"), (1, "x"), (1, "")]
-)
+@pytest.mark.parametrize(("revision", "after"), [(1, "9" * 30), (1, "\u00b2"), (1, "x"), (1, "")])
 def test_a_forged_cursor_is_refused(relata: Relata, revision: int, after: str) -> None:
     question = question_digest("read", None)
     with pytest.raises(CursorError):

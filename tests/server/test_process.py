@@ -41,7 +41,7 @@ def server(url: str, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes],
     """Start a server process; gives it and its address once it is ready."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    variables = {"RELATA_DATABASE_URL": url, "RELATA_PORT": str(port), **settings}
+    variables = {"RELATA_DATABASE": url, "RELATA_PORT": str(port), **settings}
     process = subprocess.Popen([sys.executable, "-c", PROGRAM], env={**os.environ, **variables})
 
     def ready() -> bool:
@@ -132,7 +132,7 @@ def test_a_server_without_what_its_tokens_need_does_not_start(url: str) -> None:
         "audiences": ["relata"],
     }
     variables = {
-        "RELATA_DATABASE_URL": url,
+        "RELATA_DATABASE": url,
         "RELATA_PORT": str(free_port()),
         "RELATA_ISSUER_URL": "https://relata.example",
         "RELATA_ISSUERS": json.dumps([issuer]),

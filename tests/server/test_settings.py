@@ -29,7 +29,7 @@ def test_defaults_are_safe() -> None:
 
 def test_every_setting_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted: dict[str, Any] = {
-        "database_url": "sqlite:///elsewhere.db",
+        "database": "sqlite:///elsewhere.db",
         "host": "0.0.0.0",
         "port": 9000,
         "issuer_url": "https://relata.example",

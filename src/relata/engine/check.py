@@ -399,7 +399,7 @@ def _remember(function: Check, memory: int) -> Check:
 
 
 def _through_search(kind: int, search: Search) -> Check:
-    """As `Checks._through`, with one search from all the related objects instead of one from each."""
+    """As `Checks._through`, with one search from all the related objects at once."""
 
     def through(run: Run, node: int) -> bool:
         others = run.forward[kind].get(node)

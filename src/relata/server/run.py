@@ -28,7 +28,7 @@ def run(settings: Settings) -> None:
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _leave)
-    with Relata.open(settings.database_url, follow_seconds=settings.poll_interval) as authorizer:
+    with Relata.open(settings.database, follow_seconds=settings.poll_interval) as authorizer:
         app = create_app(authorizer, token_service(authorizer, settings), settings)
         uvicorn.run(
             app,

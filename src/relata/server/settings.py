@@ -32,7 +32,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
 
-    database_url: str = "sqlite:///relata.db"
+    database: str = "sqlite:///relata.db"
     """Where the relationships are, as SQLAlchemy writes it."""
     host: str = "127.0.0.1"
     """The address to listen on; `0.0.0.0` for every one."""

@@ -1,0 +1,81 @@
+"""The command `relata`: every command in its place, and nothing more.
+
+The commands that ask or write open the database themselves; none of them needs a server.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from relata.cli import keys, questions, relationships, schema, serve
+from relata.cli.output import ReadableErrors, line
+
+_QUESTIONS = "Questions"
+_RELATIONSHIPS = "Relationships"
+_ADMINISTRATION = "Schema and keys"
+_SERVER = "Server"
+
+
+def _group(summary: str) -> typer.Typer:
+    return typer.Typer(help=summary, no_args_is_help=True, rich_markup_mode="markdown")
+
+
+app = typer.Typer(
+    name="relata",
+    cls=ReadableErrors,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,  # what is unforeseen is for the log, as Python prints it
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command(rich_help_panel=_QUESTIONS)(questions.check)
+app.command(rich_help_panel=_QUESTIONS)(questions.expand)
+_lookup = _group("List resources, subjects or permissions.")
+_lookup.command("resources")(questions.lookup_resources)
+_lookup.command("subjects")(questions.lookup_subjects)
+_lookup.command("permissions")(questions.lookup_permissions)
+app.add_typer(_lookup, name="lookup", rich_help_panel=_QUESTIONS)
+
+app.command(rich_help_panel=_RELATIONSHIPS)(relationships.write)
+app.command(rich_help_panel=_RELATIONSHIPS)(relationships.read)
+app.command(rich_help_panel=_RELATIONSHIPS)(relationships.delete)
+
+_schema = _group("Show, write or check the schema.")
+_schema.command("show")(schema.show)
+_schema.command("write")(schema.write)
+_schema.command("check")(schema.check)
+app.add_typer(_schema, name="schema", rich_help_panel=_ADMINISTRATION)
+_keys = _group("Make, list or revoke API keys.")
+_keys.command("create")(keys.create)
+_keys.command("list")(keys.list_)
+_keys.command("revoke")(keys.revoke)
+app.add_typer(_keys, name="keys", rich_help_panel=_ADMINISTRATION)
+
+app.command(rich_help_panel=_SERVER)(serve.serve)
+app.command(rich_help_panel=_SERVER)(serve.demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        line(f"relata {version('relata')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Relationship-based permissions: ask, write, serve.
+
+    The commands work on a database, `sqlite:///relata.db` unless `--database` or RELATA_DATABASE
+    names another.
+    """

@@ -1,0 +1,173 @@
+"""What commands share: their common options, and how texts become values."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relata.authorizer import Limits, Relata
+from relata.consistency import (
+    FULLY_CONSISTENT,
+    MINIMIZE_LATENCY,
+    Consistency,
+    at_exact_snapshot,
+    at_least_as_fresh,
+)
+from relata.errors import InvalidArgumentError
+from relata.relationships import Relationship, RelationshipFilter, parse_relationship
+
+DATABASE_URL = "sqlite:///relata.db"
+DATABASE_VARIABLE = "RELATA_DATABASE"
+STANDARD_INPUT = "-"
+
+_NO_LIMIT = sys.maxsize
+
+Database = Annotated[
+    str,
+    typer.Option(
+        "--database",
+        "-d",
+        envvar=DATABASE_VARIABLE,
+        metavar="URL",
+        help="The database, as a URL.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, on one line.")]
+Contextual = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--contextual",
+        "-c",
+        metavar="RELATIONSHIP",
+        help="A relationship that holds for this question only; give it again for more.",
+    ),
+]
+ConsistencyText = Annotated[
+    str,
+    typer.Option(
+        "--consistency",
+        metavar="HOW",
+        help="How fresh the answer must be: minimize_latency, fully_consistent, "
+        "at_least_as_fresh=TOKEN or at_exact_snapshot=TOKEN.",
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", "-n", min=1, show_default="all", help="How many at most."),
+]
+Cursor = Annotated[
+    str | None,
+    typer.Option("--cursor", metavar="CURSOR", help="Where the page before ended."),
+]
+
+ResourceArgument = Annotated[
+    str, typer.Argument(metavar="RESOURCE", help="An object, such as document:readme.")
+]
+PermissionArgument = Annotated[
+    str, typer.Argument(metavar="PERMISSION", help="A permission or a relation.")
+]
+SubjectArgument = Annotated[
+    str, typer.Argument(metavar="SUBJECT", help="Such as user:anne or group:eng#member.")
+]
+
+_FILTER = "Filter"
+ResourceType = Annotated[str | None, typer.Option(metavar="TYPE", rich_help_panel=_FILTER)]
+ResourceId = Annotated[str | None, typer.Option(metavar="ID", rich_help_panel=_FILTER)]
+ResourceIdPrefix = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="What the id begins with.", rich_help_panel=_FILTER),
+]
+RelationName = Annotated[
+    str | None, typer.Option("--relation", metavar="RELATION", rich_help_panel=_FILTER)
+]
+SubjectType = Annotated[str | None, typer.Option(metavar="TYPE", rich_help_panel=_FILTER)]
+SubjectId = Annotated[str | None, typer.Option(metavar="ID", rich_help_panel=_FILTER)]
+SubjectRelation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RELATION",
+        help="Empty: only subjects without a relation.",
+        rich_help_panel=_FILTER,
+    ),
+]
+
+
+def open_database(url: str) -> Relata:
+    """Open the database of a command.
+
+    The command line is its owner's own tool, so a write may be of any size, where a server would
+    set its callers a limit; and it asks once, so there is nothing to follow.
+    """
+    limits = Limits(updates=_NO_LIMIT, contextual=_NO_LIMIT)
+    return Relata.open(url, limits=limits, follow_seconds=None)
+
+
+def consistency_of(text: str) -> Consistency:
+    """Read `--consistency`. Raises InvalidArgumentError."""
+    name, _, token = text.partition("=")
+    match name, token:
+        case "minimize_latency", "":
+            return MINIMIZE_LATENCY
+        case "fully_consistent", "":
+            return FULLY_CONSISTENT
+        case "at_least_as_fresh", str(token) if token:
+            return at_least_as_fresh(token)
+        case "at_exact_snapshot", str(token) if token:
+            return at_exact_snapshot(token)
+    raise InvalidArgumentError(
+        f"`{text}` is no consistency; write minimize_latency, fully_consistent, "
+        "at_least_as_fresh=TOKEN or at_exact_snapshot=TOKEN",
+        field="--consistency",
+    )
+
+
+def contextual_of(texts: list[str] | None) -> list[Relationship]:
+    """Read `--contextual`. Raises InvalidArgumentError."""
+    return [parse_relationship(text, field="--contextual") for text in texts or ()]
+
+
+def filter_of(
+    resource_type: str | None,
+    resource_id: str | None,
+    resource_id_prefix: str | None,
+    relation: str | None,
+    subject_type: str | None,
+    subject_id: str | None,
+    subject_relation: str | None,
+) -> RelationshipFilter | None:
+    """Make a filter of its options; None where none is given."""
+    made = RelationshipFilter(
+        resource_type,
+        resource_id,
+        resource_id_prefix,
+        relation,
+        subject_type,
+        subject_id,
+        subject_relation,
+    )
+    return None if made == RelationshipFilter() else made
+
+
+def source_name(path: str) -> str:
+    """What errors call a file."""
+    return "standard input" if path == STANDARD_INPUT else path
+
+
+def read_text(path: str) -> str:
+    """Read a file, or standard input where the path is `-`.
+
+    Raises InvalidArgumentError where it cannot be read or is not UTF-8.
+    """
+    try:
+        if path == STANDARD_INPUT:
+            return sys.stdin.buffer.read().decode()
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidArgumentError(
+            f"{source_name(path)} is not UTF-8 at byte {error.start + 1}; save it as UTF-8"
+        ) from error
+    except OSError as error:
+        raise InvalidArgumentError(f"`{path}` cannot be read: {error.strerror}") from error
