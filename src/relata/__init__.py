@@ -1,11 +1,13 @@
 """Relata: a relationship-based permission engine, embedded or served.
 
+```python
 from pathlib import Path
 from relata import Relata
 
 with Relata.open("sqlite:///relata.db", schema=Path("schema.zed")) as relata:
     relata.write(["organization:acme#member@user:anne"])
     relata.check("organization:acme", "access", "user:anne").allowed
+```
 """
 
 from relata.authorizer import Limits, Question, Relata

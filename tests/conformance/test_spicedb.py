@@ -17,6 +17,7 @@ from relata.errors import SchemaUnsupportedError
 from relata.relationships import (
     ObjectRef,
     Precondition,
+    Relationship,
     RelationshipFilter,
     SubjectRef,
     touch,
@@ -132,7 +133,7 @@ def test_every_expansion_holds_exactly_whom_checks_allow(opened: Opened) -> None
 
 def test_every_relationship_is_read_back(opened: Opened) -> None:
     """Reading by resource type, in pages of two, returns what was written and nothing else."""
-    read = []
+    read: list[Relationship] = []
     for type_ in opened.relata.schema.definitions:
         cursor = None
         while True:

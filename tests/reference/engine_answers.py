@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from relata.engine import Engine, Session, WorkLimits
 from relata.graph import Resident
 from relata.relationships import ObjectRef, Relationship, SubjectRef
-from relata.schema import Schema
-from tests.reference.evaluator import FoundSubjects
+from relata.schema import Schema, compile_schema
+from tests.reference.compare import disagreements
+from tests.reference.evaluator import FoundSubjects, Reference
+from tests.strategies import World
 
 
 class EngineAnswers:
@@ -47,3 +49,18 @@ class EngineUnderTest:
         """A session of its own over the graph and, in that session alone, contextual ones."""
         view = self._engine.extend(self._view, contextual)
         return EngineAnswers(Session(self._engine, view, WorkLimits()))
+
+
+def engine_of(world: World) -> EngineUnderTest:
+    """The engine over what is stored in a world, allowed or not."""
+    return EngineUnderTest(compile_schema(world.text), (*world.stored, *world.stale))
+
+
+def world_disagreements(world: World) -> Iterator[str]:
+    """What engine and reference differ in, with contextual relationships and then without."""
+    schema = compile_schema(world.text)
+    engine = engine_of(world)
+    for contextual in dict.fromkeys((world.contextual, ())):
+        relationships = (*world.stored, *world.stale, *contextual)
+        reference = Reference(schema, relationships, world.objects)
+        yield from disagreements(reference, engine.answers(contextual))
