@@ -1,0 +1,149 @@
+"""Questions asked of `Relata` in this process, beside the hand-written checker.
+
+Every answer of both is compared with the workload's own before anything is timed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from random import Random
+
+import msgspec
+
+from benchmarks.handwritten import Handwritten
+from benchmarks.measure import Group, Measurement, measure, rates, timed
+from benchmarks.plan import Plan
+from benchmarks.workload import Asked, Workload
+from relata.authorizer import Question, Relata
+from relata.errors import RelataError
+from relata.results import CheckManyResult, ResourcesResult, SubjectsResult
+
+BATCH = 100
+
+
+class WrongAnswerError(Exception):
+    """An answer is not the workload's; what was measured would mean nothing."""
+
+
+def require_answers(asked: Iterable[Asked], answers: Iterable[bool], whose: str) -> None:
+    """Raise WrongAnswerError where answers are not the right ones."""
+    for question, answer in zip(asked, answers, strict=True):
+        if answer != question.allowed:
+            raise WrongAnswerError(
+                f"{whose} answers {answer} for `{question.user}` and `{question.document}`; "
+                f"the relationships say {question.allowed}"
+            )
+
+
+def measure_checks(relata: Relata, workload: Workload, plan: Plan) -> Group:
+    """Checks of the library and of the hand-written checker, allowed and denied apart."""
+    by_hand = Handwritten(workload.relationships)
+
+    def check(asked: Asked) -> bool:
+        return relata.check(asked.document, "view", asked.user).allowed
+
+    def check_by_hand(asked: Asked) -> bool:
+        return by_hand.may_view(asked.document, asked.user)
+
+    measurements = []
+    for name, asked in (("allowed", workload.allowed), ("denied", workload.denied)):
+        require_answers(asked, map(check, asked), "Relata")
+        require_answers(asked, map(check_by_hand, asked), "the hand-written checker")
+        ours, theirs = rates([check, check_by_hand], asked, plan.rounds)
+        measurements += [
+            Measurement(f"check, {name}", ours, timed(check, asked), ours / theirs),
+            Measurement(f"by hand, {name}", theirs, timed(check_by_hand, asked)),
+        ]
+    return Group("Checks in process (ratio: to the hand-written checker)", tuple(measurements))
+
+
+def measure_batches(relata: Relata, workload: Workload, plan: Plan) -> Group:
+    """`check_many` of 100, for as many users and for one."""
+    mixed = mixed_questions(workload)
+    many_users = [
+        [Question(asked.document, "view", asked.user) for asked in batch]
+        for batch in batches(mixed)
+    ]
+    one_user = [
+        [Question(asked.document, "view", batch[0].user) for asked in batch]
+        for batch in batches(mixed)
+    ]
+    for batch, answered in zip(batches(mixed), map(relata.check_many, many_users), strict=True):
+        require_answers(batch, _allowed(answered), "Relata")
+    measurements = (
+        with_checks(measure("check_many, 100 users", relata.check_many, many_users, plan.rounds)),
+        with_checks(measure("check_many, one user", relata.check_many, one_user, plan.rounds)),
+    )
+    return Group(f"Batches of {BATCH} checks in process", measurements)
+
+
+def measure_lookups(relata: Relata, workload: Workload, plan: Plan) -> Group:
+    """Lookups of resources, subjects and permissions."""
+    random = Random(plan.seed)
+    users = [f"user:u{random.randrange(workload.size.users)}" for _ in range(plan.lookups)]
+    documents = [
+        f"document:d{random.randrange(workload.size.documents)}" for _ in range(plan.lookups)
+    ]
+    mixed = mixed_questions(workload)[: plan.lookups * 10]
+
+    def resources(user: str) -> ResourcesResult:
+        return relata.lookup_resources("document", "view", user)
+
+    def subjects(document: str) -> SubjectsResult:
+        return relata.lookup_subjects(document, "view", "user")
+
+    def permissions(asked: Asked) -> tuple[str, ...]:
+        return relata.lookup_permissions(asked.document, asked.user).permissions
+
+    require_answers(mixed, (bool(permissions(asked)) for asked in mixed), "Relata")
+    found_resources = _sizes(len(resources(user).resource_ids) for user in users)
+    found_subjects = _sizes(len(subjects(document).subject_ids) for document in documents)
+    rounds = plan.rounds
+    return Group(
+        "Lookups in process",
+        (
+            measure("lookup_resources", resources, users, rounds, found_resources),
+            measure("lookup_subjects", subjects, documents, rounds, found_subjects),
+            measure("lookup_permissions", permissions, mixed, rounds),
+        ),
+    )
+
+
+def measure_writes(relata: Relata, plan: Plan) -> Group:
+    """Writes of one new relationship, each of them safe on the disk when it returns."""
+    new = [f"document:new{number}#viewer@user:u0" for number in range(plan.writes)]
+    start = time.perf_counter()
+    took = timed(lambda relationship: relata.write([relationship]), new)
+    per_second = len(new) / (time.perf_counter() - start)
+    return Group("Writes in process", (Measurement("write, 1 relationship", per_second, took),))
+
+
+def with_checks(batches: Measurement) -> Measurement:
+    """The measurement of batches, with the checks a second in its note."""
+    checks = (batches.per_second or 0) * BATCH
+    return msgspec.structs.replace(batches, note=f"{checks:,.0f} checks a second")
+
+
+def mixed_questions(workload: Workload) -> list[Asked]:
+    """Allowed and denied questions in turn."""
+    pairs = zip(workload.allowed, workload.denied, strict=True)
+    return [asked for pair in pairs for asked in pair]
+
+
+def batches(asked: Sequence[Asked]) -> list[Sequence[Asked]]:
+    """The questions in batches of a full size; what is left over is left out."""
+    whole = len(asked) - len(asked) % BATCH
+    return [asked[start : start + BATCH] for start in range(0, whole, BATCH)]
+
+
+def _allowed(result: CheckManyResult) -> Iterable[bool]:
+    for answer in result.answers:
+        if isinstance(answer, RelataError):
+            raise answer
+        yield answer.allowed
+
+
+def _sizes(sizes: Iterable[int]) -> str:
+    found = list(sizes)
+    return f"{sum(found) / len(found):,.0f} ids, at most {max(found):,}"
