@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -82,6 +81,13 @@ DEFAULT_QUESTION_ONLY = ("organization#chosen_by", "product#requested_by")
 
 _QUESTION_ONLY_SETTING = "question_only"
 _SCHEMA_RACES = 5
+_GRAPH_RACES = 3
+_UNDONE = 10_000
+"""How many changes are undone in memory for a question about the past."""
+_LONGEST_PAUSE = 5.0
+"""Seconds between two tries to follow a database that is away."""
+_ENGINES_KEPT = 3
+"""How many engines of earlier schemas are kept for such questions."""
 _ROW_DIGITS = 19
 """More than a row number of a database has."""
 _log = logging.getLogger(__name__)
@@ -93,7 +99,7 @@ class Limits(msgspec.Struct, frozen=True):
     work: WorkLimits = WorkLimits()
     updates: int = 1_000
     """Updates a write."""
-    preconditions: int = 1_000
+    preconditions: int = 100
     """Preconditions a write or delete."""
     checks: int = 1_000
     """Questions a `check_many`."""
@@ -101,8 +107,6 @@ class Limits(msgspec.Struct, frozen=True):
     """Contextual relationships a question."""
     page: int = 10_000
     """Items that a `limit` may ask for."""
-    freshness_seconds: float = 2.0
-    """How long a question waits for the revision that it asks for."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -149,9 +153,11 @@ class Relata:
         self.keys = ApiKeys(store)
         self._graph = Resident()
         self._current = _Current(None, None, 0)
+        self._engines: dict[int, Engine] = {}
         self._lock = threading.Lock()
         self._refresh_lock = threading.Lock()
         self._joined: list[RootTransaction] = []
+        self._joined_lock = threading.Lock()
         self._stopping = threading.Event()
         self._load()
         self._follower = self._start_following(follow_seconds)
@@ -171,10 +177,11 @@ class Relata:
         `url` is SQLAlchemy's; `sqlite://` is a private temporary database. `schema` is a path, or
         a text; it is written if it differs from the stored one. `question_only` names relations
         (`organization#chosen_by`) that come with a question and can't be stored; it is kept in
-        the database and holds for everybody who opens it. The graph follows other processes'
-        writes every `follow_seconds`, or not at all with None.
+        the database and holds for everybody who opens it, and may grow and never shrink. The
+        graph follows other processes' writes every `follow_seconds`, or not at all with None.
 
-        Raises StoreError, SchemaError.
+        Raises StoreError, SchemaError, and InvalidArgumentError where the schema's file cannot be
+        read.
         """
         store = Store.open(url)
         try:
@@ -197,7 +204,7 @@ class Relata:
         return relata
 
     def close(self) -> None:
-        """Stop following the database and close it."""
+        """Stop following the database and close it; questions and writes then raise StoreError."""
         self._stopping.set()
         if self._follower is not None:
             self._follower.join()
@@ -226,7 +233,7 @@ class Relata:
         with self._lock:
             return SchemaResult(self.schema.text, self._zed_token(self._graph.revision))
 
-    def write_schema(self, text: str, *, source: str = "schema.zed") -> SchemaResult:
+    def write_schema(self, text: str, *, source: str = "schema") -> SchemaResult:
         """Replace the schema; nothing changes where the text is the stored one.
 
         Raises SchemaParseError, SchemaTypeError, SchemaUnsupportedError (with line and column),
@@ -360,16 +367,18 @@ class Relata:
         *,
         contextual: Iterable[Relationship | str] = (),
         consistency: Consistency = MINIMIZE_LATENCY,
+        steps: int | None = None,
     ) -> CheckResult:
         """Whether the subject has the permission (or relation) on the resource.
 
         Contextual relationships are seen by this question only, and must be ones that the schema
-        allows. Raises InvalidArgumentError (and its children), LimitExceededError,
+        allows. With `steps`, at most so many relationships are followed, if that is less than the
+        limit. Raises InvalidArgumentError (and its children), LimitExceededError,
         NotFreshError, SnapshotUnavailableError.
         """
         object_, asking = _object(resource), _subject(subject)
         allowed, revision = self._ask(
-            lambda session: session.check(object_, permission, asking),
+            lambda session: session.check(object_, permission, asking, steps=steps),
             consistency,
             contextual,
             (asking,),
@@ -438,7 +447,7 @@ class Relata:
     ) -> ResourcesResult:
         """The ids of all resources of a type that the subject has the permission on."""
         asking = _subject(subject)
-        known = _parsed_contextual(contextual)
+        known = self._parse_contextual(contextual)
         question = question_digest("resources", resource_type, permission, asking, sorted(known))
         consistency, after = self._page(consistency, limit, cursor, question)
         ids, revision = self._ask(
@@ -470,7 +479,7 @@ class Relata:
         `group:...#member`.
         """
         object_ = _object(resource)
-        known = _parsed_contextual(contextual)
+        known = self._parse_contextual(contextual)
         question = question_digest(
             "subjects", object_, permission, subject_type, subject_relation, sorted(known)
         )
@@ -548,15 +557,27 @@ class Relata:
             self._current = self._at_schema(state.schema_revision)
         self.keys.refresh(state.keys_version)
 
-    def _stored_engine(self, revision: int) -> Engine:
+    def _engine_at(self, revision: int) -> Engine:
+        """The engine of the schema in force at a revision."""
         stored = self.store.schema(revision)
         if stored is None:
             raise SchemaMissingError("no schema has been written; write one first")
-        return Engine(compile_schema(stored.text))
+        engine = self._engines.get(stored.revision)
+        if engine is None:
+            engine = Engine(compile_schema(stored.text))
+            self._engines = dict(
+                [*list(self._engines.items())[-_ENGINES_KEPT:], (stored.revision, engine)]
+            )
+        return engine
 
     def _at_schema(self, revision: int) -> _Current:
-        engine = self._stored_engine(revision)
-        return _Current(engine, self._graph.view(engine.kinds), revision)
+        engine = self._engine_at(revision)
+        return _Current(engine, self._view_of(engine), revision)
+
+    def _view_of(self, engine: Engine) -> View:
+        """The graph as an engine reads it, blind to stored choices: a choice comes with its
+        question, even where one was stored before its relation was for questions only."""
+        return engine.without_stored(self._graph.view(engine.kinds), self.question_only)
 
     def _start_following(self, seconds: float | None) -> threading.Thread | None:
         if seconds is None:
@@ -568,11 +589,18 @@ class Relata:
         return thread
 
     def _follow(self, seconds: float) -> None:
-        while not self._stopping.wait(seconds):
+        failures = 0
+        while not self._stopping.wait(min(seconds * 2**failures, _LONGEST_PAUSE)):
             try:
                 self.refresh()
-            except Exception:  # noqa: BLE001  a database that is away now may be back next time
-                _log.exception("could not follow the database; will try again")
+            except Exception as error:  # noqa: BLE001  a database that is away may be back
+                if not failures:
+                    _log.error("cannot follow the database, answers may be stale: %s", error)
+                failures += 1
+            else:
+                if failures:
+                    _log.info("following the database again")
+                failures = 0
 
     # How fresh
 
@@ -588,17 +616,39 @@ class Relata:
         `asking` are the subjects of the question, of whom alone a contextual relationship of a
         question-only relation may speak.
         """
-        known = _parsed_contextual(contextual)
-        self._require_at_most(len(known), self.limits.contextual, "contextual_relationships")
+        self._require_open()
+        known = self._parse_contextual(contextual)
         exact = self._wait_until_fresh(consistency)
         with self._lock:
             revision = self._graph.revision
             if exact is None or exact == revision:
                 ready = self._current.require()
                 return ask(self._session(ready.engine, ready.view, known, asking)), revision
-        engine = self._stored_engine(exact)
-        view = snapshot_view(self.store, exact, engine.kinds)
-        return ask(self._session(engine, view, known, asking)), exact
+        return self._ask_the_past(ask, exact, known, asking), exact
+
+    def _ask_the_past(
+        self,
+        ask: Callable[[Session], T],
+        revision: int,
+        contextual: Sequence[Relationship],
+        asking: Sequence[SubjectRef],
+    ) -> T:
+        """Ask at an earlier revision: of the graph, with what has changed since undone, or of
+        the store, where too much has."""
+        engine = self._engine_at(revision)
+        for _ in range(_GRAPH_RACES):
+            present = self._graph.revision
+            changes = self.store.changes(after=revision, through=present, limit=_UNDONE + 1)
+            if len(changes) > _UNDONE:
+                break
+            undone = [(change.added, change.relationship) for change in changes]
+            with self._lock:
+                if self._graph.revision == present:
+                    view = engine.before(self._view_of(engine), undone)
+                    return ask(self._session(engine, view, contextual, asking))
+        view = snapshot_view(self.store, revision, engine.kinds)
+        view = engine.without_stored(view, self.question_only)
+        return ask(self._session(engine, view, contextual, asking))
 
     def _session(
         self,
@@ -612,8 +662,8 @@ class Relata:
                 field = f"contextual_relationships[{index}]"
                 require_allowed(engine.schema, relationship, field=field)
                 self._require_own(relationship, asking, field)
-            view = engine.extend(view, contextual)
-        return Session(engine, view, self.limits.work)
+            return Session(engine, engine.extend(view, contextual), self.limits.work)
+        return Session(engine, view.own(), self.limits.work)
 
     def _require_own(
         self, relationship: Relationship, asking: Sequence[SubjectRef], field: str
@@ -638,7 +688,7 @@ class Relata:
                 self.refresh()
                 return None
             case Freshness.AT_LEAST_AS_FRESH:
-                self._wait_for(self._decode(consistency))
+                self._reach(self._decode(consistency))
                 return None
             case Freshness.AT_EXACT_SNAPSHOT:
                 revision = self._decode(consistency)
@@ -648,19 +698,15 @@ class Relata:
     def _decode(self, consistency: Consistency) -> int:
         return decode_zed_token(consistency.zed_token, self.store.datastore_id)
 
-    def _wait_for(self, revision: int) -> None:
-        deadline = time.monotonic() + self.limits.freshness_seconds
-        while self._graph.revision < revision:
+    def _reach(self, revision: int) -> None:
+        if self._graph.revision < revision:
             self.refresh()
-            if self._graph.revision >= revision:
-                return
-            if time.monotonic() > deadline:
-                raise NotFreshError(
-                    "the database has not reached the zed token's revision; if it comes from a "
-                    "transaction of your own, commit that first",
-                    field="consistency",
-                )
-            time.sleep(0.005)
+        if self._graph.revision < revision:
+            raise NotFreshError(
+                "the database has not reached the zed token's revision; if it comes from a "
+                "transaction of your own, commit that first",
+                field="consistency",
+            )
 
     def _require_known_revision(self, revision: int) -> None:
         if revision > self._graph.revision:
@@ -671,15 +717,21 @@ class Relata:
             )
 
     def _revision_for(self, consistency: Consistency) -> int:
+        self._require_open()
         exact = self._wait_until_fresh(consistency)
         return self._graph.revision if exact is None else exact
 
     def _settle_joined(self) -> None:
-        """See the writes of callers' transactions that have ended since they joined."""
-        open_ones = [transaction for transaction in self._joined if transaction.is_active]
-        if len(open_ones) < len(self._joined):
-            self._joined = open_ones
-            self.refresh()
+        """See the writes of callers' transactions that have ended since they joined.
+
+        A transaction is forgotten when its writes have been seen, so that whoever finds none to
+        wait for has them all.
+        """
+        with self._joined_lock:
+            still_open = [transaction for transaction in self._joined if transaction.is_active]
+            if len(still_open) < len(self._joined):
+                self.refresh()
+                self._joined = still_open
 
     def _after_write(self, connection: Connection | None) -> None:
         if connection is None:
@@ -687,12 +739,14 @@ class Relata:
             return
         transaction = connection.get_transaction()
         if transaction is not None:
-            self._joined = [*self._joined, transaction]
+            with self._joined_lock:
+                self._joined = [*self._joined, transaction]
 
     # What a request may be
 
     def _against_current_schema(self, write: Callable[[_Current], T]) -> T:
         """Run a write that checks itself against the schema, again if the schema has moved."""
+        self._require_open()
         for _ in range(_SCHEMA_RACES):
             try:
                 return write(self._current)
@@ -701,6 +755,7 @@ class Relata:
         return write(self._current)
 
     def _parse_updates(self, updates: Iterable[Update | Relationship | str]) -> list[Update]:
+        _refuse_text(updates, "updates")
         parsed = []
         for index, update in enumerate(updates):
             self._require_at_most(index + 1, self.limits.updates, "updates")
@@ -712,9 +767,20 @@ class Relata:
             raise InvalidArgumentError("a write has at least one update", field="updates")
         return parsed
 
+    def _parse_contextual(self, contextual: Iterable[Relationship | str]) -> list[Relationship]:
+        _refuse_text(contextual, "contextual_relationships")
+        parsed = []
+        for index, relationship in enumerate(contextual):
+            self._require_at_most(index + 1, self.limits.contextual, "contextual_relationships")
+            field = f"contextual_relationships[{index}]"
+            parsed.append(parse_relationship(relationship, field=field))
+        return parsed
+
     def _parse_preconditions(self, preconditions: Iterable[Precondition]) -> list[Precondition]:
-        parsed = list(preconditions)
-        self._require_at_most(len(parsed), self.limits.preconditions, "preconditions")
+        parsed: list[Precondition] = []
+        for index, precondition in enumerate(preconditions):
+            self._require_at_most(index + 1, self.limits.preconditions, "preconditions")
+            parsed.append(precondition)
         return parsed
 
     def _require_updates(self, schema: Schema, updates: Sequence[Update]) -> None:
@@ -729,6 +795,10 @@ class Relata:
                     "send it as a contextual relationship",
                     field=field,
                 )
+
+    def _require_open(self) -> None:
+        if self._stopping.is_set():
+            raise StoreError("the authorizer is closed; open it again")
 
     def _require_limit(self, limit: int | None) -> None:
         if limit is None:
@@ -798,16 +868,14 @@ def _parsed_update(update: Update | Relationship | str) -> Update:
     return Update(update.operation, parse_relationship(update.relationship))
 
 
-def _parsed_contextual(contextual: Iterable[Relationship | str]) -> list[Relationship]:
-    return [
-        parse_relationship(relationship, field=f"contextual_relationships[{index}]")
-        for index, relationship in enumerate(contextual)
-    ]
-
-
 def _require_preconditions(schema: Schema, preconditions: Sequence[Precondition]) -> None:
     for index, precondition in enumerate(preconditions):
         require_filter(schema, precondition.filter, field=f"preconditions[{index}].filter")
+
+
+def _refuse_text(items: object, field: str) -> None:
+    if isinstance(items, str):
+        raise InvalidArgumentError(f"`{items[:80]}` is one text; give a list of them", field=field)
 
 
 def _attempt(function: Callable[..., T], *arguments: object) -> T | RelataError:
@@ -839,27 +907,42 @@ def _row(after: str) -> int:
 def _schema_text(schema: str | Path) -> tuple[str, str]:
     """A schema's text and what to call it in errors; a text that ends in `.zed` is a path."""
     if isinstance(schema, str) and not schema.endswith(".zed"):
-        return schema, "schema.zed"
-    path = Path(schema)
-    return path.read_text(encoding="utf-8"), path.name
+        return schema, "schema"
+    try:
+        return Path(schema).read_text(encoding="utf-8"), Path(schema).name
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidArgumentError(f"`{schema}` cannot be read: {error}", field="schema") from error
 
 
 def _agreed_question_only(store: Store, wanted: Iterable[str] | None) -> frozenset[str]:
-    """The question-only relations of a database, as wanted or as agreed before."""
+    """The question-only relations of a database, which may grow and never shrink.
+
+    Raises StoreError where what is wanted leaves out one that was agreed before: a process that
+    still counts on it could then be told, by what is stored, whose question it is.
+    """
+    stored = store.setting(_QUESTION_ONLY_SETTING)
+    agreed = frozenset(() if stored is None else json.loads(stored))
     if wanted is None:
-        stored = store.setting(_QUESTION_ONLY_SETTING)
-        return frozenset(DEFAULT_QUESTION_ONLY if stored is None else json.loads(stored))
-    names = frozenset(wanted)
-    for name in sorted(names):
-        type_, _, relation = name.partition("#")
-        if store.read(
-            RelationshipFilter(resource_type=type_, relation=relation),
-            revision=store.state().head,
-            limit=1,
-        ):
-            raise StoreError(
-                f"relationships of `{name}` are stored; delete them before it can exist "
-                "only for questions"
-            )
-    store.set_setting(_QUESTION_ONLY_SETTING, json.dumps(sorted(names)))
+        names = frozenset(DEFAULT_QUESTION_ONLY) if stored is None else agreed
+    else:
+        names = frozenset(wanted)
+    if missing := agreed - names:
+        raise StoreError(
+            f"`{min(missing)}` exists only for questions in this database, and would no longer; "
+            "name it too"
+        )
+    for name in sorted(names - agreed):
+        _require_nothing_stored(store, name)
+    if stored is None or names != agreed:
+        store.set_setting(_QUESTION_ONLY_SETTING, json.dumps(sorted(names)))
     return names
+
+
+def _require_nothing_stored(store: Store, name: str) -> None:
+    type_, _, relation = name.partition("#")
+    named = RelationshipFilter(resource_type=type_, relation=relation)
+    if store.read(named, revision=store.state().head, limit=1):
+        raise StoreError(
+            f"relationships of `{name}` are stored; delete them before it can exist only for "
+            "questions"
+        )

@@ -20,6 +20,7 @@ from relata.errors import (
     QuestionOnlyError,
     RelataError,
     SnapshotUnavailableError,
+    StoreError,
     SubjectNotAllowedError,
     UnknownDefinitionError,
     UnknownRelationError,
@@ -259,13 +260,121 @@ def test_a_very_long_chain_of_groups_is_answered(relata: Relata) -> None:
     assert relata.lookup_subjects("group:g0", "member", "user").subject_ids == ("anne",)
 
 
-def test_expand_ends_on_cycles_and_shows_the_way(relata: Relata) -> None:
+def test_expand_shows_every_part_of_the_expression(relata: Relata) -> None:
     relata.write(["document:a#viewer@user:anne", "document:a#viewer@group:eng#member"])
     tree = relata.expand("document:a", "view").tree
-    assert tree.operation == "exclusion"
+    assert (tree.operation, tree.expression) == ("exclusion", "viewer - banned")
     viewers, banned = tree.children
     assert [str(subject) for subject in viewers.subjects] == ["group:eng#member", "user:anne"]
-    assert banned.subjects == ()
+    assert (banned.expression, banned.subjects) == ("banned", ())
+
+
+FOLDERS = """
+definition user {}
+
+definition folder {
+	relation parent: folder
+	relation viewer: user
+	permission view = viewer + parent->view
+	permission deep = viewer + (viewer & (viewer + (viewer & parent->deep)))
+}
+"""
+
+
+def test_expand_ends_on_a_cycle_and_says_so() -> None:
+    with Relata.open("sqlite://", schema=FOLDERS, follow_seconds=None) as relata:
+        relata.write(["folder:a#parent@folder:b", "folder:b#parent@folder:a"])
+        a = relata.expand("folder:a", "view").tree
+        (b,) = a.children[1].children
+        (again,) = b.children[1].children
+        assert (again.resource, again.operation, again.cycle) == ("folder:a", "leaf", True)
+        assert relata.expand("folder:c", "view").tree.children[1].expression == "parent->view"
+
+
+def test_an_expansion_deeper_than_the_limit_is_an_error() -> None:
+    with Relata.open("sqlite://", schema=FOLDERS, follow_seconds=None) as relata:
+        relata.write([f"folder:f{n}#parent@folder:f{n + 1}" for n in range(90)])
+        for permission in ("view", "deep"):
+            with pytest.raises(LimitExceededError):
+                relata.expand("folder:f0", permission)
+
+
+def test_names_that_only_questions_know_are_forgotten(relata: Relata) -> None:
+    for n in range(50):
+        relata.check(f"document:unknown{n}", "view", f"user:unknown{n}")
+        relata.lookup_resources("document", "view", f"user:unknown{n}")
+    assert relata._current.require().view._local_texts == []
+    assert not any("unknown" in text for text in relata._graph.names.texts)
+
+
+def test_a_cyclic_exclusion_over_much_data_hits_the_limit_on_work() -> None:
+    schema = """
+    definition user {}
+    definition folder {
+        relation parent: folder
+        relation viewer: user
+        permission odd = viewer - parent->odd
+    }
+    """
+    with Relata.open("sqlite://", schema=schema, follow_seconds=None) as relata:
+        size = 990
+        relata.write([f"folder:f{n}#parent@folder:f{(n + 1) % size}" for n in range(size)])
+        relata.write([f"folder:f{n}#viewer@user:anne" for n in range(size)])
+        relata.write(["folder:f0#parent@folder:end", "folder:end#viewer@user:anne"])
+        with pytest.raises(LimitExceededError):
+            relata.check("folder:f1", "odd", "user:anne")
+
+
+def test_the_checks_of_a_batch_share_a_limit_on_work(url: str) -> None:
+    limits = Limits(work=WorkLimits(lookup_steps=2_000))
+    with Relata.open(url, schema=SCHEMA, limits=limits, follow_seconds=None) as relata:
+        relata.write([f"group:g{n}#member@group:g{n + 1}#member" for n in range(900)])
+        questions = [Question("group:g0", "member", f"user:u{n}") for n in range(5)]
+        answers = relata.check_many(questions).answers
+        assert [isinstance(answer, CheckResult) for answer in answers] == [
+            True,
+            True,
+            False,
+            False,
+            False,
+        ]
+        assert isinstance(answers[-1], LimitExceededError)
+
+
+def test_a_closed_authorizer_answers_nothing(url: str) -> None:
+    relata = Relata.open(url, schema=SCHEMA)
+    relata.close()
+    with pytest.raises(StoreError):
+        relata.check("document:a", "view", "user:anne")
+    with pytest.raises(StoreError):
+        relata.write(["document:a#viewer@user:anne"])
+    with pytest.raises(StoreError):
+        relata.read()
+
+
+def test_one_text_in_place_of_a_list_is_refused(relata: Relata) -> None:
+    with pytest.raises(InvalidArgumentError, match="give a list"):
+        relata.write("document:a#viewer@user:anne")
+    with pytest.raises(InvalidArgumentError, match="give a list"):
+        relata.check("document:a", "view", "user:a", contextual="group:a#member@user:a")
+
+
+@pytest.mark.parametrize("much", [0, 3])
+def test_a_past_revision_is_the_same_however_it_is_read(
+    relata: Relata, much: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Undone in memory where little has changed since, read from the store where much has."""
+    monkeypatch.setattr("relata.authorizer._UNDONE", much)
+    past = relata.write(["document:a#viewer@user:anne", "document:b#viewer@user:*"]).written_at
+    relata.write([delete("document:a#viewer@user:anne"), delete("document:b#viewer@user:*")])
+    relata.write(["document:a#viewer@user:anne", "document:c#viewer@user:anne"])
+    relata.write([delete("document:a#viewer@user:anne")])
+    then = at_exact_snapshot(past)
+    found = relata.lookup_resources("document", "view", "user:anne", consistency=then)
+    assert found.resource_ids == ("a", "b")
+    subjects = relata.lookup_subjects("document:a", "view", "user", consistency=then)
+    assert (subjects.subject_ids, subjects.wildcard) == (("anne",), False)
+    assert relata.lookup_resources("document", "view", "user:anne").resource_ids == ("c",)
 
 
 def test_questions_and_writes_from_many_threads_agree(relata: Relata) -> None:

@@ -1,5 +1,7 @@
 """Writes are whole, checked against the schema, and seen when they are committed."""
 
+import threading
+
 import pytest
 import sqlalchemy as sa
 
@@ -164,9 +166,8 @@ def test_a_connection_to_another_database_is_refused(relata: Relata) -> None:
 
 
 def test_a_zed_token_of_an_open_transaction_is_not_reached(url: str) -> None:
-    limits = Limits(freshness_seconds=0.02)
     with (
-        Relata.open(url, schema=SCHEMA, limits=limits, follow_seconds=None) as relata,
+        Relata.open(url, schema=SCHEMA, follow_seconds=None) as relata,
         relata.store.engine.connect() as connection,
     ):
         written = relata.write(["document:inv1#viewer@user:anne"], connection=connection)
@@ -224,5 +225,50 @@ def test_question_only_relations_are_agreed_in_the_database(url: str) -> None:
         relata.write(["organization:a#chosen_by@user:anne"])
     with Relata.open(url, follow_seconds=None) as relata, pytest.raises(QuestionOnlyError):
         relata.write(["document:a#banned@user:anne"])
-    with pytest.raises(StoreError):
-        Relata.open(url, question_only=["organization#chosen_by"], follow_seconds=None)
+    both = ["document#banned", "organization#chosen_by"]
+    with pytest.raises(StoreError, match="are stored"):
+        Relata.open(url, question_only=both, follow_seconds=None)
+
+
+def test_question_only_relations_are_never_fewer(relata: Relata, url: str) -> None:
+    with pytest.raises(StoreError, match="name it too"):
+        Relata.open(url, question_only=["organisation#chosen_by"], follow_seconds=None)
+    more = ["organization#chosen_by", "product#requested_by", "document#banned"]
+    with Relata.open(url, question_only=more, follow_seconds=None) as other:
+        assert other.question_only == set(more)
+
+
+def test_a_stored_choice_would_not_be_seen(relata: Relata, url: str) -> None:
+    """Written past the authorizer, as only a faulty program could."""
+    relata.write(["organization:acme#member@user:anne"])
+    past = relata.store.write(
+        [touch("organization:acme#chosen_by@user:anne")],
+        schema_revision=relata.store.state().schema_revision,
+    )
+    assert relata.store.state().head == past
+    relata.refresh()
+    assert not relata.check("organization:acme", "session", "user:anne").allowed
+    with Relata.open(url, follow_seconds=None) as other:
+        assert not other.check("organization:acme", "session", "user:anne").allowed
+
+
+def test_a_joined_write_is_seen_by_every_thread_from_its_commit_on(relata: Relata) -> None:
+    """Also by a thread that asks while another is still taking the write in."""
+    stale: list[int] = []
+
+    def ask(n: int, barrier: threading.Barrier) -> None:
+        barrier.wait()
+        if not relata.check(f"document:inv{n}", "view", "user:anne").allowed:
+            stale.append(n)
+
+    for n in range(20):
+        with relata.store.engine.connect() as connection:
+            relata.write([f"document:inv{n}#viewer@user:anne"], connection=connection)
+            connection.commit()
+        barrier = threading.Barrier(4)
+        threads = [threading.Thread(target=ask, args=(n, barrier)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert stale == []

@@ -18,7 +18,7 @@ from relata.engine.lookup_resources import BackwardSearch
 from relata.engine.lookup_subjects import SubjectSet, SubjectSets
 from relata.engine.plan import Direct, Name, Plan, Public, Term, _Terms
 from relata.engine.solve import Equation, Fixed, Key, solve
-from relata.graph import Names, Resident, View, resident
+from relata.graph import Edge, Names, Resident, View, resident
 from relata.relationships import Kind, Relationship, SubjectRef, relationship_kind
 
 Patch = pytest.MonkeyPatch
@@ -153,9 +153,12 @@ def undefined_is_granted(patch: Patch) -> None:
     """What rests on its own absence is granted."""
 
     def upper(
-        equations: Mapping[Key, Equation[bool]], algebra: check.Booleans
+        equations: Mapping[Key, Equation[bool]],
+        algebra: check.Booleans,
+        spend: Callable[[int], None],
     ) -> dict[Key, Fixed[bool]]:
-        return {key: Fixed(v.high, v.high) for key, v in solve(equations, algebra).items()}
+        solved = solve(equations, algebra, spend)
+        return {key: Fixed(v.high, v.high) for key, v in solved.items()}
 
     patch.setattr(check, "solve", upper)
 
@@ -167,27 +170,27 @@ def undefined_counts_as_absent(patch: Patch) -> None:
 
 def contextual_relationships_leak(patch: Patch) -> None:
     """Relationships of one question are still there for the next."""
-    extended = View.extended
+    changed = View.changed
 
-    def leaking(self: View, edges: Iterable[tuple[int, str, str]]) -> View:
-        view = extended(self, edges)
+    def leaking(self: View, added: Iterable[Edge] = (), removed: Iterable[Edge] = ()) -> View:
+        view = changed(self, added, removed)
         self.forward, self.reverse = view.forward, view.reverse
         self._local_nodes, self._local_texts = view._local_nodes, view._local_texts
         return view
 
-    patch.setattr(View, "extended", leaking)
+    patch.setattr(View, "changed", leaking)
 
 
 def contextual_relationships_are_read_one_way(patch: Patch) -> None:
     """A search from the subject's side does not see contextual relationships."""
-    extended = View.extended
+    changed = View.changed
 
-    def forward_only(self: View, edges: Iterable[tuple[int, str, str]]) -> View:
-        view = extended(self, edges)
+    def forward_only(self: View, added: Iterable[Edge] = (), removed: Iterable[Edge] = ()) -> View:
+        view = changed(self, added, removed)
         view.reverse = self.reverse
         return view
 
-    patch.setattr(View, "extended", forward_only)
+    patch.setattr(View, "changed", forward_only)
 
 
 def memory_ignores_the_subject(patch: Patch) -> None:

@@ -7,7 +7,7 @@ neither the store nor how fresh a view is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
@@ -23,7 +23,7 @@ from relata.errors import (
     UnknownDefinitionError,
     UnknownRelationError,
 )
-from relata.graph import View
+from relata.graph import Edge, View
 from relata.relationships import (
     Kind,
     ObjectRef,
@@ -52,8 +52,8 @@ class WorkLimits(msgspec.Struct, frozen=True):
 
     check_steps: int = 1_000_000
     """Relationships that a check may follow."""
-    lookup_steps: int = 20_000_000
-    """Relationships that a lookup may follow."""
+    lookup_steps: int = 10_000_000
+    """Relationships that a lookup, or all checks of a batch together, may follow."""
     expand_nodes: int = 100_000
     """Nodes and subjects that an expansion may have."""
     expand_depth: int = 100
@@ -95,14 +95,35 @@ class Engine:
 
     def extend(self, view: View, relationships: Iterable[Relationship]) -> View:
         """A view that also has contextual relationships, which the schema must allow."""
-        return view.extended(
-            (
-                self._numbering.kind_number[relationship_kind(relationship)],
-                str(relationship.resource),
-                str(relationship.subject.object),
-            )
-            for relationship in relationships
+        return view.changed(added=self._edges(relationships))
+
+    def before(self, view: View, changes: Iterable[tuple[bool, Relationship]]) -> View:
+        """A view as it was before some changes, each an addition or not, in their order.
+
+        What the first change of a relationship did is what was not so before.
+        """
+        first: dict[Relationship, bool] = {}
+        for added, relationship in changes:
+            first.setdefault(relationship, added)
+        return view.changed(
+            added=self._edges(it for it, added in first.items() if not added),
+            removed=self._edges(it for it, added in first.items() if added),
         )
+
+    def without_stored(self, view: View, relations: Collection[str]) -> View:
+        """A view that sees nothing stored of some relations (`organization#chosen_by`)."""
+        return view.blind_to(
+            number
+            for number, kind in enumerate(self.kinds)
+            if f"{kind.resource_type}#{kind.relation}" in relations
+        )
+
+    def _edges(self, relationships: Iterable[Relationship]) -> Iterator[Edge]:
+        for relationship in relationships:
+            number = self._numbering.kind_number.get(relationship_kind(relationship))
+            if number is not None:
+                resource, subject = relationship.resource, relationship.subject.object
+                yield number, str(resource), str(subject)
 
     def definition(self, type_: str, *, field: str) -> Definition:
         """A definition by name. Raises UnknownDefinitionError."""
@@ -153,17 +174,31 @@ class Session:
         self._view = view
         self._limits = limits
         self._runs: dict[SubjectRef, tuple[Checks, Run]] = {}
+        self._steps_left = limits.lookup_steps
 
-    def check(self, resource: ObjectRef, permission: str, subject: SubjectRef) -> bool:
-        """Whether the subject is in the permission of the resource."""
+    def check(
+        self,
+        resource: ObjectRef,
+        permission: str,
+        subject: SubjectRef,
+        *,
+        steps: int | None = None,
+    ) -> bool:
+        """Whether the subject is in the permission of the resource.
+
+        Follows at most `steps` relationships, if that is less than the limit.
+        """
         engine = self._engine
         number = engine.number(resource.type, permission, type_field="resource", field="permission")
         checks, run = self._run(subject)
-        run.steps = self._limits.check_steps
+        most = self._limits.check_steps if steps is None else min(steps, self._limits.check_steps)
+        run.steps = allowed = min(most, self._steps_left)
         try:
             return checks.of(number)(run, self._view.node(str(resource)))
         except RecursionError:
             raise _too_deep() from None
+        finally:
+            self._steps_left -= allowed - max(0, run.steps)
 
     def lookup_permissions(self, resource: ObjectRef, subject: SubjectRef) -> tuple[str, ...]:
         """Every permission (not relation) of the resource that the subject has, sorted."""
@@ -199,7 +234,10 @@ class Session:
         )
         plan, _ = engine.compiled(subject_type, subject_relation)
         run = Run(self._view, 0, self._limits.lookup_steps)
-        found = lookup_subjects(plan, run, number, self._view.node(str(resource)))
+        try:
+            found = lookup_subjects(plan, run, number, self._view.node(str(resource)))
+        except RecursionError:
+            raise _too_deep() from None
         return FoundSubjects(self._ids(found.nodes), found.wildcard, self._ids(found.excluded))
 
     def expand(self, resource: ObjectRef, permission: str) -> ExpandNode:

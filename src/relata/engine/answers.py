@@ -28,15 +28,18 @@ class FoundSubjects(msgspec.Struct, frozen=True):
 
 
 class ExpandNode(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A node of an expansion: who is in `resource#name`, and by which way.
+    """A node of an expansion: who is in `expression` at the resource, a part of `resource#name`.
 
-    A `leaf` lists subjects as they are stored: objects, wildcards, and usersets, which can be
-    expanded in turn. A `union`, `intersection` or `exclusion` has children; an exclusion has
-    two, the base and the subtracted.
+    A `leaf` lists subjects: for a relation those that are stored, objects, wildcards, and
+    usersets, which can be expanded in turn. A `union`, `intersection` or `exclusion` has children;
+    an exclusion has two, the base and the subtracted. With `cycle`, the node stands for one that
+    is already on the way to it, and lists nobody.
     """
 
     resource: str
     name: str
+    expression: str
     operation: Literal["leaf", "union", "intersection", "exclusion"]
     subjects: tuple[SubjectRef, ...] = ()
     children: tuple[ExpandNode, ...] = ()
+    cycle: bool = False

@@ -284,9 +284,8 @@ class Checks:
                 outside,
                 run.spend,
             )
-            for (name, other, part), value in solve(
-                grounding.ground(number, node), _BOOLEANS
-            ).items():
+            values = solve(grounding.ground(number, node), _BOOLEANS, run.spend)
+            for (name, other, part), value in values.items():
                 if part == 0:
                     key = other * len(plan.terms) + name
                     lows[key], highs[key] = value.low, value.high

@@ -2,7 +2,7 @@
 
 A tree goes down through permissions and arrows and stops at relations, whose stored subjects are
 its leaves; a userset in a leaf can be expanded by a question of its own. Where data leads back
-to a node that is already on the way down, the tree ends in a leaf that names it.
+to a node that is already on the way down, the tree ends in a leaf that says so.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ from relata.schema import (
     Relation,
     Self,
     Union,
+    expression_text,
 )
+
+_LONGEST_TEXT = 200
 
 Inner = Literal["union", "intersection", "exclusion"]
 
@@ -49,28 +52,22 @@ class _Expansion:
         self._view = view
         self._nodes_left = max_nodes
         self._max_depth = max_depth
+        self._depth = 0
         self._way: list[tuple[int, Name]] = []
 
     def tree(self, node: int, name: Name) -> ExpandNode:
-        if (node, name) in self._way:
-            userset = self._subject(node, name[1])
-            return self._leaf(node, name, (userset,))
-        if len(self._way) >= self._max_depth:
-            raise LimitExceededError(
-                f"the expansion is deeper than {self._max_depth} levels; expand a part of it"
-            )
-        self._way.append((node, name))
-        try:
-            return self._tree(node, name)
-        finally:
-            self._way.pop()
-
-    def _tree(self, node: int, name: Name) -> ExpandNode:
         definition = self._numbering.schema.definitions[name[0]]
         relation = definition.relations.get(name[1])
         if relation is not None:
-            return self._leaf(node, name, tuple(sorted(self._stored(node, name[0], relation))))
-        return self._expression(node, name, definition.permissions[name[1]].expression)
+            subjects = tuple(sorted(self._stored(node, name[0], relation)))
+            return self._leaf(node, name, Computed(name[1]), subjects)
+        expression = definition.permissions[name[1]].expression
+        if (node, name) in self._way:
+            return self._leaf(node, name, expression, cycle=True)
+        self._way.append((node, name))
+        tree = self._expression(node, name, expression)
+        self._way.pop()
+        return tree
 
     def _expression(self, node: int, name: Name, expression: Expression) -> ExpandNode:
         match expression:
@@ -78,48 +75,69 @@ class _Expansion:
                 return self.tree(node, (name[0], other))
             case Arrow():
                 return self._arrow(node, name, expression)
-            case Union(children):
-                return self._parts(node, name, "union", children)
-            case Intersection(children):
-                return self._parts(node, name, "intersection", children)
+            case Union(children) | Intersection(children):
+                return self._parts(node, name, expression, children)
             case Exclusion(base, subtracted):
-                return self._parts(node, name, "exclusion", (base, subtracted))
+                return self._parts(node, name, expression, (base, subtracted))
             case Nil():
-                return self._leaf(node, name, ())
+                return self._leaf(node, name, expression)
             case Self():
-                return self._leaf(node, name, (self._subject(node),))
+                return self._leaf(node, name, expression, (self._subject(node),))
 
     def _parts(
-        self, node: int, name: Name, operation: Inner, parts: tuple[Expression, ...]
+        self, node: int, name: Name, expression: Expression, parts: tuple[Expression, ...]
     ) -> ExpandNode:
+        self._go_down()
         children = tuple(self._expression(node, name, part) for part in parts)
-        return self._inner(node, name, operation, children)
+        self._depth -= 1
+        return self._inner(node, name, expression, children)
 
     def _arrow(self, node: int, name: Name, arrow: Arrow) -> ExpandNode:
         relation = self._numbering.schema.definitions[name[0]].relations[arrow.relation]
         others = sorted({(s.type, s.id) for s in self._stored(node, name[0], relation)})
+        if not others:
+            return self._leaf(node, name, arrow)
+        self._go_down()
         trees = tuple(
             self._target(self._view.node(f"{type_}:{id_}"), (type_, arrow.target))
             for type_, id_ in others
         )
-        if not trees:
-            return self._leaf(node, name, ())
-        return self._inner(node, name, "intersection" if arrow.every else "union", trees)
+        self._depth -= 1
+        return self._inner(node, name, arrow, trees)
 
     def _target(self, node: int, name: Name) -> ExpandNode:
         if name not in self._numbering.name_number:
-            return self._leaf(node, name, ())
+            return self._leaf(node, name, Nil())
         return self.tree(node, name)
 
-    def _leaf(self, node: int, name: Name, subjects: tuple[SubjectRef, ...]) -> ExpandNode:
-        self._count(1 + len(subjects))
-        return ExpandNode(self._view.text(node), name[1], "leaf", subjects)
+    def _go_down(self) -> None:
+        self._depth += 1
+        if self._depth > self._max_depth:
+            raise LimitExceededError(
+                f"the expansion is deeper than {self._max_depth} levels; expand a part of it"
+            )
 
-    def _inner(
-        self, node: int, name: Name, operation: Inner, children: tuple[ExpandNode, ...]
+    def _leaf(
+        self,
+        node: int,
+        name: Name,
+        expression: Expression,
+        subjects: tuple[SubjectRef, ...] = (),
+        *,
+        cycle: bool = False,
     ) -> ExpandNode:
         self._count(1)
-        return ExpandNode(self._view.text(node), name[1], operation, children=children)
+        text = _shortened(expression)
+        return ExpandNode(
+            self._view.text(node), name[1], text, "leaf", subjects=subjects, cycle=cycle
+        )
+
+    def _inner(
+        self, node: int, name: Name, expression: Expression, children: tuple[ExpandNode, ...]
+    ) -> ExpandNode:
+        self._count(1)
+        text, operation = _shortened(expression), _operation(expression)
+        return ExpandNode(self._view.text(node), name[1], text, operation, children=children)
 
     def _count(self, nodes: int) -> None:
         self._nodes_left -= nodes
@@ -134,9 +152,26 @@ class _Expansion:
                 if self._view.forward[number].get(node) is not None:
                     yield SubjectRef(kind.subject_type, WILDCARD)
                 continue
-            for other in self._view.forward[number].get(node) or ():
+            found = self._view.forward[number].get(node) or ()
+            self._count(len(found))
+            for other in found:
                 yield self._subject(other, kind.subject_relation)
 
     def _subject(self, node: int, relation: str = "") -> SubjectRef:
         type_, _, id_ = self._view.text(node).partition(":")
         return SubjectRef(type_, id_, relation)
+
+
+def _operation(expression: Expression) -> Inner:
+    match expression:
+        case Intersection() | Arrow(every=True):
+            return "intersection"
+        case Exclusion():
+            return "exclusion"
+        case _:
+            return "union"
+
+
+def _shortened(expression: Expression) -> str:
+    text = expression_text(expression)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"

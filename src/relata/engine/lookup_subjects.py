@@ -7,7 +7,7 @@ answer just when a check of it is allowed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -37,9 +37,12 @@ _NONE: frozenset[int] = frozenset()
 
 
 class SubjectSets:
-    """Sets of subjects as an algebra."""
+    """Sets of subjects as an algebra. Joining costs steps, one for each subject joined."""
 
     bottom = NOBODY
+
+    def __init__(self, spend: Callable[[int], None]) -> None:
+        self._spend = spend
 
     def is_top(self, value: SubjectSet) -> bool:  # noqa: ARG002  the protocol's signature
         """Nothing absorbs a union: beside everybody, those there by name are still listed."""
@@ -47,6 +50,7 @@ class SubjectSets:
 
     def join(self, values: Sequence[SubjectSet]) -> SubjectSet:
         """Who is in any set."""
+        self._spend(sum(len(value.nodes) for value in values))
         nodes = _NONE.union(*(value.nodes for value in values))
         everybody = [value.excluded for value in values if value.wildcard]
         if not everybody:
@@ -82,9 +86,6 @@ def _meet(one: SubjectSet, other: SubjectSet) -> SubjectSet:
     return SubjectSet(named.nodes - everybody.excluded)
 
 
-_SETS = SubjectSets()
-
-
 def lookup_subjects(plan: Plan, run: Run, number: int, node: int) -> SubjectSet:
     """Everybody of the plan's kind of subject who is in the name at the node."""
 
@@ -102,5 +103,7 @@ def lookup_subjects(plan: Plan, run: Run, number: int, node: int) -> SubjectSet:
     def outside(_number: int, _node: int) -> Fixed[SubjectSet] | None:
         return None
 
-    grounding = Grounding(run.view, plan.terms, _SETS, leaf, outside, run.spend)
-    return solve(grounding.ground(number, node), _SETS)[number, node, 0].low
+    sets = SubjectSets(run.spend)
+    grounding = Grounding(run.view, plan.terms, sets, leaf, outside, run.spend)
+    wanted = (number, node, 0)
+    return solve(grounding.ground(number, node), sets, run.spend, wanted=wanted)[wanted].low

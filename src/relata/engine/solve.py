@@ -24,6 +24,11 @@ from relata.graph import View
 
 T = TypeVar("T")
 
+EQUATION_STEPS = 50
+"""What making an equation costs of a question's budget, in relationships followed."""
+EVALUATION_STEPS = 5
+"""What evaluating one again costs."""
+
 Key = tuple[int, int, int]
 """A name's number, a node, and 0; or for the n-th subtracted part of its term, n from 1."""
 
@@ -118,6 +123,7 @@ class Grounding(Generic[T]):
         self._reach(number, node)
         while self._pending:
             number, node = self._pending.popleft()
+            self._spend(EQUATION_STEPS)
             self._subtracted = 0
             equation = self._equation(self._terms[number], number, node)
             self.equations[number, node, 0] = equation
@@ -206,13 +212,24 @@ class Grounding(Generic[T]):
         return Less(kept, removed)
 
 
-def solve(equations: Mapping[Key, Equation[T]], algebra: Algebra[T]) -> dict[Key, Fixed[T]]:
-    """The values of all equations, those that others depend on first."""
+def solve(
+    equations: Mapping[Key, Equation[T]],
+    algebra: Algebra[T],
+    spend: Callable[[int], None],
+    *,
+    wanted: Key | None = None,
+) -> dict[Key, Fixed[T]]:
+    """The values of all equations, those that others depend on first.
+
+    With `wanted`, of that equation alone; others are forgotten as soon as nothing needs them, so
+    that sets as large as the answer are not kept for every node on the way to it.
+    """
     graph: nx.DiGraph[Key] = nx.DiGraph()
     graph.add_nodes_from(equations)
     for key, equation in equations.items():
         graph.add_edges_from((key, needed) for needed, _ in _variables(equation))
     condensed = nx.condensation(graph)
+    needing = {} if wanted is None else dict(graph.in_degree())
     values: dict[Key, Fixed[T]] = {}
     for component in reversed(list(nx.topological_sort(condensed))):
         members: set[Key] = condensed.nodes[component]["members"]
@@ -220,8 +237,26 @@ def solve(equations: Mapping[Key, Equation[T]], algebra: Algebra[T]) -> dict[Key
         if len(members) == 1 and not graph.has_edge(first, first):
             values[first] = _evaluate(equations[first], values, algebra)
         else:
-            _Component({key: equations[key] for key in members}, values, algebra).solve()
+            inside = {key: equations[key] for key in members}
+            _Component(inside, values, algebra, spend).solve()
+        if needing:
+            _forget(values, needing, graph, members, wanted)
     return values
+
+
+def _forget(
+    values: dict[Key, Fixed[T]],
+    needing: dict[Key, int],
+    graph: nx.DiGraph[Key],
+    solved: Iterable[Key],
+    wanted: Key | None,
+) -> None:
+    """Drop the values that only the equations just solved still needed."""
+    for key in solved:
+        for needed in graph.successors(key):
+            needing[needed] -= 1
+            if not needing[needed] and needed != wanted:
+                values.pop(needed, None)
 
 
 def _variables(equation: Equation[T], subtracted: bool = False) -> Iterator[tuple[Key, bool]]:
@@ -302,7 +337,9 @@ class _Component(Generic[T]):
         equations: Mapping[Key, Equation[T]],
         outer: dict[Key, Fixed[T]],
         algebra: Algebra[T],
+        spend: Callable[[int], None],
     ) -> None:
+        self._spend = spend
         self._equations = equations
         self._outer = outer
         self._algebra = algebra
@@ -344,6 +381,7 @@ class _Component(Generic[T]):
         while queue:
             key = queue.popleft()
             queued.discard(key)
+            self._spend(EVALUATION_STEPS)
             found = _one_side(self._equations[key], value, subtracted, self._algebra, lower=lower)
             if found != values[key]:
                 values[key] = found

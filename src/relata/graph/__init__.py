@@ -7,6 +7,6 @@ revision straight from the store. Both hand out a `View`, and an evaluator knows
 from relata.graph.names import Names
 from relata.graph.resident import Resident
 from relata.graph.snapshot import snapshot_view
-from relata.graph.view import Adjacency, View
+from relata.graph.view import Adjacency, Edge, View
 
-__all__ = ["Adjacency", "Names", "Resident", "View", "snapshot_view"]
+__all__ = ["Adjacency", "Edge", "Names", "Resident", "View", "snapshot_view"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from relata.graph.names import Names
-from relata.graph.view import View
+from relata.graph.view import Adjacency, View
 from relata.relationships import Kind
 from relata.store import Store
 
@@ -55,7 +55,8 @@ class _Fetched:
 def snapshot_view(store: Store, revision: int, kinds: Sequence[Kind]) -> View:
     """A view of the store at a revision, for a plan with these kinds."""
     names = Names()
-    forward, reverse = [], []
+    forward: list[Adjacency] = []
+    reverse: list[Adjacency] = []
     for kind in kinds:
         subjects = partial(_subjects, store, kind, revision)
         resources = partial(_resources, store, kind, revision)

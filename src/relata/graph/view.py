@@ -6,10 +6,16 @@ relationship that the schema does not allow is never seen, however it came to be
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Set
 from typing import Protocol
 
 from relata.graph.names import Names
+
+Edge = tuple[int, str, str]
+"""A relationship, as the number of its kind, its resource's text and its subject's."""
+
+_Layers = dict[int, dict[int, set[int]]]
+"""Neighbours by kind and node."""
 
 
 class Adjacency(Protocol):
@@ -33,9 +39,7 @@ class View:
 
     __slots__ = ("_local_nodes", "_local_texts", "forward", "names", "reverse")
 
-    def __init__(
-        self, names: Names, forward: Sequence[Adjacency], reverse: Sequence[Adjacency]
-    ) -> None:
+    def __init__(self, names: Names, forward: list[Adjacency], reverse: list[Adjacency]) -> None:
         self.names = names
         self.forward = forward
         self.reverse = reverse
@@ -55,21 +59,37 @@ class View:
         """The id of an object by its node."""
         return self.text(node).partition(":")[2]
 
-    def extended(self, edges: Iterable[tuple[int, str, str]]) -> View:
-        """A view with more relationships: kind number, resource text, subject text.
+    def own(self) -> View:
+        """The same view without the names that were local to this one.
 
-        They are laid over this view, which does not change.
+        Each session takes one, so that names which only a question knows go when it is answered.
         """
+        return type(self)(self.names, self.forward, self.reverse)
+
+    def blind_to(self, kinds: Iterable[int]) -> View:
+        """A view in which no relationship of these kinds is stored."""
         view = type(self)(self.names, list(self.forward), list(self.reverse))
-        added_forward: dict[int, dict[int, set[int]]] = {}
-        added_reverse: dict[int, dict[int, set[int]]] = {}
-        for kind, resource_text, subject_text in edges:
-            resource, subject = view.node(resource_text), view.node(subject_text)
-            added_forward.setdefault(kind, {}).setdefault(resource, set()).add(subject)
-            added_reverse.setdefault(kind, {}).setdefault(subject, set()).add(resource)
-        view.forward = _layered(self.forward, added_forward)
-        view.reverse = _layered(self.reverse, added_reverse)
+        for kind in kinds:
+            view.forward[kind] = view.reverse[kind] = _NOTHING
         return view
+
+    def changed(self, added: Iterable[Edge] = (), removed: Iterable[Edge] = ()) -> View:
+        """A view with some relationships more and some less; this one does not change."""
+        view = type(self)(self.names, list(self.forward), list(self.reverse))
+        more_forward, more_reverse = view._by_kind(added)
+        less_forward, less_reverse = view._by_kind(removed)
+        _lay(view.forward, more_forward, less_forward)
+        _lay(view.reverse, more_reverse, less_reverse)
+        return view
+
+    def _by_kind(self, edges: Iterable[Edge]) -> tuple[_Layers, _Layers]:
+        forward: _Layers = {}
+        reverse: _Layers = {}
+        for kind, resource_text, subject_text in edges:
+            resource, subject = self.node(resource_text), self.node(subject_text)
+            forward.setdefault(kind, {}).setdefault(resource, set()).add(subject)
+            reverse.setdefault(kind, {}).setdefault(subject, set()).add(resource)
+        return forward, reverse
 
     def _local_node(self, text: str) -> int:
         node = self._local_nodes.get(text)
@@ -80,47 +100,56 @@ class View:
         return node
 
 
-def _layered(base: Sequence[Adjacency], added: dict[int, dict[int, set[int]]]) -> list[Adjacency]:
-    layers = list(base)
-    for kind, edges in added.items():
-        layers[kind] = _Layered(base[kind], edges)
-    return layers
+def _lay(base: list[Adjacency], more: _Layers, less: _Layers) -> None:
+    for kind in more.keys() | less.keys():
+        base[kind] = _Layered(base[kind], more.get(kind, {}), less.get(kind, {}))
 
 
 class _Layered:
-    """An adjacency with a small one laid over it; neither is copied."""
+    """An adjacency with a small difference laid over it; nothing is copied."""
 
-    __slots__ = ("_added", "_base")
+    __slots__ = ("_base", "_less", "_more")
 
-    def __init__(self, base: Adjacency, added: dict[int, set[int]]) -> None:
+    def __init__(
+        self, base: Adjacency, more: dict[int, set[int]], less: dict[int, set[int]]
+    ) -> None:
         self._base = base
-        self._added = added
+        self._more = more
+        self._less = less
 
     def get(self, node: int, /) -> Collection[int] | None:
-        stored, added = self._base.get(node), self._added.get(node)
-        if added is None:
+        stored, more, less = self._base.get(node), self._more.get(node), self._less.get(node)
+        if more is None and less is None:
             return stored
-        return added if stored is None else _Both(stored, added)
+        return _Difference(stored or (), more or _EMPTY, less or _EMPTY) or None
 
     def __len__(self) -> int:
-        return len(self._base) + len(self._added)
+        return len(self._base) + len(self._more)
 
 
-class _Both(Collection[int]):
-    """Two collections read as one set. The first may hold a hundred thousand: no copy is made."""
+class _Difference(Collection[int]):
+    """Stored nodes, with some more and some less. There may be a hundred thousand stored ones."""
 
-    __slots__ = ("_added", "_stored")
+    __slots__ = ("_less", "_more", "_stored")
 
-    def __init__(self, stored: Collection[int], added: set[int]) -> None:
+    def __init__(self, stored: Collection[int], more: Set[int], less: Set[int]) -> None:
         self._stored = stored
-        self._added = {node for node in added if node not in stored}
+        self._more = {node for node in more if node not in stored}
+        self._less = {node for node in less if node in stored}
 
     def __contains__(self, node: object) -> bool:
-        return node in self._stored or node in self._added
+        return node in self._more or (node in self._stored and node not in self._less)
 
     def __iter__(self) -> Iterator[int]:
-        yield from self._stored
-        yield from self._added
+        if self._less:
+            yield from (node for node in self._stored if node not in self._less)
+        else:
+            yield from self._stored
+        yield from self._more
 
     def __len__(self) -> int:
-        return len(self._stored) + len(self._added)
+        return len(self._stored) - len(self._less) + len(self._more)
+
+
+_EMPTY: frozenset[int] = frozenset()
+_NOTHING: dict[int, set[int]] = {}

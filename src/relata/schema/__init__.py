@@ -20,6 +20,7 @@ from relata.schema.model import (
     Schema,
     Self,
     Union,
+    expression_text,
 )
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Self",
     "Union",
     "compile_schema",
+    "expression_text",
     "require_allowed",
     "require_filter",
 ]

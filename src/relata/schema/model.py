@@ -73,6 +73,33 @@ class Self(msgspec.Struct, frozen=True):
 Expression = Computed | Arrow | Union | Intersection | Exclusion | Nil | Self
 
 
+_TIGHTNESS: dict[type[Expression], int] = {Union: 2, Intersection: 1, Exclusion: 0}
+
+
+def expression_text(expression: Expression) -> str:
+    """An expression as the schema's language writes it, with no more parentheses than needed."""
+    match expression:
+        case Computed(name):
+            return name
+        case Arrow(relation, target, every):
+            return f"{relation}.all({target})" if every else f"{relation}->{target}"
+        case Union(children):
+            return " + ".join(_part(child, 3) for child in children)
+        case Intersection(children):
+            return " & ".join(_part(child, 2) for child in children)
+        case Exclusion(base, subtracted):
+            return f"{_part(base, 0)} - {_part(subtracted, 1)}"
+        case Nil():
+            return "nil"
+        case Self():
+            return "self"
+
+
+def _part(expression: Expression, at_least: int) -> str:
+    text = expression_text(expression)
+    return text if _TIGHTNESS.get(type(expression), 3) >= at_least else f"({text})"
+
+
 class Relation(msgspec.Struct, frozen=True):
     """A relation holds stored relationships whose subjects are of the allowed kinds."""
 

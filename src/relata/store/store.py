@@ -219,9 +219,12 @@ class Store:
                 raise
         return state, _stream(connection, cursor)
 
-    def changes(self, *, after: int, through: int | None = None) -> list[Change]:
+    def changes(
+        self, *, after: int, through: int | None = None, limit: int | None = None
+    ) -> list[Change]:
         """What the revisions after `after`, up to and with `through`, did, in their order.
 
+        Where there are more than `limit`, at least `limit` of them: enough to know, not to use.
         Within a revision what it removed comes before what it added.
         """
         # A row that one revision both created and deleted was never live.
@@ -236,7 +239,7 @@ class Store:
                 Change(revision, is_addition, to_relationship(fields))
                 for is_addition, statement in ((False, removed), (True, added))
                 for revision, *fields in connection.execute(
-                    statement.where(lived).order_by(_row.id)
+                    statement.where(lived).order_by(_row.id).limit(limit)
                 )
             ]
         return sorted(changes, key=lambda change: change.revision)  # stable: removals stay first
