@@ -203,7 +203,7 @@ class LimitExceededError(RelataError):
 
 
 class SnapshotUnavailableError(RelataError):
-    """The revision asked for has been collected, or does not exist yet."""
+    """The revision asked for does not exist, or not yet."""
 
     code = "snapshot_unavailable"
 

@@ -4,7 +4,7 @@ Each example asks every question that can be asked about a small world, with and
 relationships. `RELATA_EXAMPLES` sets how many worlds each test draws (200 unless set); the long
 run, before a release, is
 
-    RELATA_EXAMPLES=10000 pytest tests/engine/test_agreement.py -n 2
+    RELATA_EXAMPLES=10000 .venv/bin/python -m pytest tests/engine/test_agreement.py -n 2
 """
 
 from __future__ import annotations
