@@ -36,7 +36,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     quick_: Annotated[
         bool,
-        typer.Option("--quick", help="Ask less often; about a minute, and less exact."),
+        typer.Option("--quick", help="Ask less often; a minute or so, and less exact."),
     ] = False,
     scale: Annotated[
         float,
@@ -80,7 +80,8 @@ def run(plan: Plan, directory: Path) -> report.Report:
     """Do everything a plan says, with databases and logs in a directory."""
     machine = report.this_machine()
     _say("making the relationships and the questions ...")
-    made = workload.generate(plan.scale, seed=plan.seed, questions=plan.questions)
+    questions = min(plan.questions, 2 * workload.size_at(plan.scale).documents)
+    made = workload.generate(plan.scale, seed=plan.seed, questions=questions)
     url = f"sqlite:///{directory / 'documents.db'}"
     groups = [_load(url, made.relationships)]
     with Relata.open(url) as relata:

@@ -11,7 +11,7 @@ class Plan(msgspec.Struct, frozen=True):
     scale: float = 1.0
     seed: int = 1
     questions: int = 80_000
-    """Questions in the stream, half of them allowed."""
+    """Questions in the stream, half of them allowed; at most twice as many as documents."""
     rounds: int = 5
     """Rounds of which a rate is the median."""
     seconds: float = 5.0
@@ -26,5 +26,5 @@ def full() -> Plan:
 
 
 def quick() -> Plan:
-    """A run of about a minute, to look at."""
+    """A run of a minute or so, to look at."""
     return Plan(questions=40_000, rounds=3, seconds=1.0, lookups=300, writes=100)

@@ -7,14 +7,11 @@ the graph has it before the write returns.
 
 from __future__ import annotations
 
-import json
-import logging
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
@@ -23,7 +20,6 @@ from relata.consistency import (
     MINIMIZE_LATENCY,
     Consistency,
     Freshness,
-    decode_zed_token,
     encode_zed_token,
 )
 from relata.cursors import Cursor, decode_cursor, encode_cursor, question_digest
@@ -32,14 +28,11 @@ from relata.errors import (
     CursorError,
     InvalidArgumentError,
     LimitExceededError,
-    NotFreshError,
     QuestionOnlyError,
     RelataError,
-    SchemaMissingError,
-    SnapshotUnavailableError,
-    StoreError,
 )
-from relata.graph import Resident, View, snapshot_view
+from relata.graph import View
+from relata.question_only import agree_on_question_only
 from relata.relationships import (
     ObjectRef,
     Operation,
@@ -53,6 +46,7 @@ from relata.relationships import (
     parse_subject,
     touch,
 )
+from relata.replica import Current, Replica
 from relata.results import (
     CheckManyResult,
     CheckResult,
@@ -66,31 +60,18 @@ from relata.results import (
     WriteResult,
 )
 from relata.schema import Schema, compile_schema, require_allowed, require_filter
-from relata.store import SchemaMovedError, Store
+from relata.store import Store
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, RootTransaction
+    from sqlalchemy import Connection
 
 T = TypeVar("T")
 
 Object = ObjectRef | str
 Subject = SubjectRef | ObjectRef | str
 
-DEFAULT_QUESTION_ONLY = ("organization#chosen_by", "product#requested_by")
-"""The relations that exist only for a question, unless `Relata.open` is told others."""
-
-_QUESTION_ONLY_SETTING = "question_only"
-_SCHEMA_RACES = 5
-_GRAPH_RACES = 3
-_UNDONE = 10_000
-"""How many changes are undone in memory for a question about the past."""
-_LONGEST_PAUSE = 5.0
-"""Seconds between two tries to follow a database that is away."""
-_ENGINES_KEPT = 3
-"""How many engines of earlier schemas are kept for such questions."""
 _ROW_DIGITS = 19
 """More than a row number of a database has."""
-_log = logging.getLogger(__name__)
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -117,25 +98,6 @@ class Question(msgspec.Struct, frozen=True):
     subject: Subject
 
 
-class _Ready(NamedTuple):
-    engine: Engine
-    view: View
-
-
-class _Current(NamedTuple):
-    """The schema in force, and the graph as it is read under it. Replaced as one."""
-
-    engine: Engine | None
-    view: View | None
-    schema_revision: int
-
-    def require(self) -> _Ready:
-        """The engine and the view. Raises SchemaMissingError where there is no schema."""
-        if self.engine is None or self.view is None:
-            raise SchemaMissingError("no schema has been written; write one first")
-        return _Ready(self.engine, self.view)
-
-
 class Relata:
     """A permission engine on one database. Open one a process, with `Relata.open`."""
 
@@ -151,16 +113,9 @@ class Relata:
         self.limits = limits
         self.question_only = question_only
         self.keys = ApiKeys(store)
-        self._graph = Resident()
-        self._current = _Current(None, None, 0)
-        self._engines: dict[int, Engine] = {}
-        self._lock = threading.Lock()
-        self._refresh_lock = threading.Lock()
-        self._joined: list[RootTransaction] = []
-        self._joined_lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._load()
-        self._follower = self._start_following(follow_seconds)
+        self._replica = Replica(
+            store, self.keys, question_only=question_only, follow_seconds=follow_seconds
+        )
 
     @classmethod
     def open(
@@ -188,7 +143,7 @@ class Relata:
             relata = cls(
                 store,
                 limits=limits or Limits(),
-                question_only=_agreed_question_only(store, question_only),
+                question_only=agree_on_question_only(store, question_only),
                 follow_seconds=follow_seconds,
             )
         except BaseException:
@@ -205,9 +160,7 @@ class Relata:
 
     def close(self) -> None:
         """Stop following the database and close it; questions and writes then raise StoreError."""
-        self._stopping.set()
-        if self._follower is not None:
-            self._follower.join()
+        self._replica.close()
         self.store.close()
 
     def __enter__(self) -> Self:
@@ -226,12 +179,14 @@ class Relata:
     @property
     def schema(self) -> Schema:
         """The compiled schema. Raises SchemaMissingError where none has been written."""
-        return self._current.require().engine.schema
+        return self._replica.current.require().engine.schema
 
     def read_schema(self) -> SchemaResult:
         """The schema's text as it was written."""
-        with self._lock:
-            return SchemaResult(self.schema.text, self._zed_token(self._graph.revision))
+        text, revision = self._replica.ask(
+            lambda engine, _view: engine.schema.text, MINIMIZE_LATENCY
+        )
+        return SchemaResult(text, self._zed_token(revision))
 
     def write_schema(self, text: str, *, source: str = "schema") -> SchemaResult:
         """Replace the schema; nothing changes where the text is the stored one.
@@ -243,12 +198,12 @@ class Relata:
         engine = Engine(schema)
         engine.require_shallow()
 
-        def write(current: _Current) -> int:
+        def write(current: Current) -> int:
             present = () if current.engine is None else current.engine.kinds
             removed = sorted(set(present) - set(engine.kinds))
             return self.store.write_schema(text, replaces=current.schema_revision, removed=removed)
 
-        revision = self._against_current_schema(write)
+        revision = self._replica.against_current_schema(write)
         self.refresh()
         return SchemaResult(text, self._zed_token(revision))
 
@@ -273,7 +228,7 @@ class Relata:
         parsed = self._parse_updates(updates)
         required = self._parse_preconditions(preconditions)
 
-        def write(current: _Current) -> int:
+        def write(current: Current) -> int:
             schema = current.require().engine.schema
             self._require_updates(schema, parsed)
             _require_preconditions(schema, required)
@@ -284,8 +239,8 @@ class Relata:
                 connection=connection,
             )
 
-        revision = self._against_current_schema(write)
-        self._after_write(connection)
+        revision = self._replica.against_current_schema(write)
+        self._replica.after_write(connection)
         return WriteResult(self._zed_token(revision))
 
     def delete(
@@ -304,7 +259,7 @@ class Relata:
         if limit is not None and limit < 1:
             raise InvalidArgumentError("a limit is at least 1", field="limit")
 
-        def write(current: _Current) -> DeleteResult:
+        def write(current: Current) -> DeleteResult:
             schema = current.require().engine.schema
             require_filter(schema, filter, field="filter")
             _require_preconditions(schema, required)
@@ -319,8 +274,8 @@ class Relata:
                 self._zed_token(outcome.revision), outcome.deleted, outcome.complete
             )
 
-        result = self._against_current_schema(write)
-        self._after_write(connection)
+        result = self._replica.against_current_schema(write)
+        self._replica.after_write(connection)
         return result
 
     # Reading
@@ -342,11 +297,11 @@ class Relata:
         self._require_limit(limit)
         question = question_digest("read", filter)
         if cursor is None:
-            revision, after = self._revision_for(consistency), 0
+            revision, after = self._replica.revision_for(consistency), 0
         else:
             place = decode_cursor(cursor, question)
             revision, after = place.revision, _row(place.after)
-            self._require_known_revision(revision)
+            self._replica.require_revision(revision)
         read_at = self._zed_token(revision)
         if limit is None:
             return ReadResult(self._read_all(filter, revision, after), read_at)
@@ -523,86 +478,18 @@ class Relata:
 
     def refresh(self) -> None:
         """Take in what has been committed to the database since the last time."""
-        with self._refresh_lock:
-            state = self.store.state()
-            self.keys.refresh(state.keys_version)
-            if state.head == self._graph.revision:
-                return
-            changes = self.store.changes(after=self._graph.revision, through=state.head)
-            current = self._current
-            if state.schema_revision != current.schema_revision:
-                current = self._at_schema(state.schema_revision)
-            with self._lock:
-                for change in changes:
-                    if change.added:
-                        self._graph.add(change.relationship)
-                    else:
-                        self._graph.remove(change.relationship)
-                self._graph.revision = state.head
-                self._current = current
+        self._replica.refresh()
 
     def ready(self) -> bool:
         """Whether the graph has all that the database had when asked."""
-        return self.store.state().head <= self._graph.revision
+        return self._replica.ready()
 
     @property
     def revision(self) -> int:
         """The revision that the graph is at."""
-        return self._graph.revision
+        return self._replica.revision
 
-    def _load(self) -> None:
-        state, rows = self.store.live()
-        self._graph.load(rows, revision=state.head)
-        if state.schema_revision:
-            self._current = self._at_schema(state.schema_revision)
-        self.keys.refresh(state.keys_version)
-
-    def _engine_at(self, revision: int) -> Engine:
-        """The engine of the schema in force at a revision."""
-        stored = self.store.schema(revision)
-        if stored is None:
-            raise SchemaMissingError("no schema has been written; write one first")
-        engine = self._engines.get(stored.revision)
-        if engine is None:
-            engine = Engine(compile_schema(stored.text))
-            self._engines = dict(
-                [*list(self._engines.items())[-_ENGINES_KEPT:], (stored.revision, engine)]
-            )
-        return engine
-
-    def _at_schema(self, revision: int) -> _Current:
-        engine = self._engine_at(revision)
-        return _Current(engine, self._view_of(engine), revision)
-
-    def _view_of(self, engine: Engine) -> View:
-        """The graph as an engine reads it, blind to stored choices: a choice comes with its
-        question, even where one was stored before its relation was for questions only."""
-        return engine.without_stored(self._graph.view(engine.kinds), self.question_only)
-
-    def _start_following(self, seconds: float | None) -> threading.Thread | None:
-        if seconds is None:
-            return None
-        thread = threading.Thread(
-            target=self._follow, args=(seconds,), name="relata-follower", daemon=True
-        )
-        thread.start()
-        return thread
-
-    def _follow(self, seconds: float) -> None:
-        failures = 0
-        while not self._stopping.wait(min(seconds * 2**failures, _LONGEST_PAUSE)):
-            try:
-                self.refresh()
-            except Exception as error:  # noqa: BLE001  a database that is away may be back
-                if not failures:
-                    _log.error("cannot follow the database, answers may be stale: %s", error)
-                failures += 1
-            else:
-                if failures:
-                    _log.info("following the database again")
-                failures = 0
-
-    # How fresh
+    # What a session is
 
     def _ask(
         self,
@@ -611,44 +498,15 @@ class Relata:
         contextual: Iterable[Relationship | str],
         asking: Sequence[SubjectRef],
     ) -> tuple[T, int]:
-        """Ask a question of the graph at a revision that is fresh enough.
+        """Ask a question, with contextual relationships, at a revision that is fresh enough.
 
         `asking` are the subjects of the question, of whom alone a contextual relationship of a
         question-only relation may speak.
         """
-        self._require_open()
         known = self._parse_contextual(contextual)
-        exact = self._wait_until_fresh(consistency)
-        with self._lock:
-            revision = self._graph.revision
-            if exact is None or exact == revision:
-                ready = self._current.require()
-                return ask(self._session(ready.engine, ready.view, known, asking)), revision
-        return self._ask_the_past(ask, exact, known, asking), exact
-
-    def _ask_the_past(
-        self,
-        ask: Callable[[Session], T],
-        revision: int,
-        contextual: Sequence[Relationship],
-        asking: Sequence[SubjectRef],
-    ) -> T:
-        """Ask at an earlier revision: of the graph, with what has changed since undone, or of
-        the store, where too much has."""
-        engine = self._engine_at(revision)
-        for _ in range(_GRAPH_RACES):
-            present = self._graph.revision
-            changes = self.store.changes(after=revision, through=present, limit=_UNDONE + 1)
-            if len(changes) > _UNDONE:
-                break
-            undone = [(change.added, change.relationship) for change in changes]
-            with self._lock:
-                if self._graph.revision == present:
-                    view = engine.before(self._view_of(engine), undone)
-                    return ask(self._session(engine, view, contextual, asking))
-        view = snapshot_view(self.store, revision, engine.kinds)
-        view = engine.without_stored(view, self.question_only)
-        return ask(self._session(engine, view, contextual, asking))
+        return self._replica.ask(
+            lambda engine, view: ask(self._session(engine, view, known, asking)), consistency
+        )
 
     def _session(
         self,
@@ -677,82 +535,7 @@ class Relata:
                 field=field,
             )
 
-    def _wait_until_fresh(self, consistency: Consistency) -> int | None:
-        """Bring the graph to where the question wants it; the exact revision, if it wants one."""
-        if self._joined:
-            self._settle_joined()
-        match consistency.freshness:
-            case Freshness.MINIMIZE_LATENCY:
-                return None
-            case Freshness.FULLY_CONSISTENT:
-                self.refresh()
-                return None
-            case Freshness.AT_LEAST_AS_FRESH:
-                self._reach(self._decode(consistency))
-                return None
-            case Freshness.AT_EXACT_SNAPSHOT:
-                revision = self._decode(consistency)
-                self._require_known_revision(revision)
-                return revision
-
-    def _decode(self, consistency: Consistency) -> int:
-        return decode_zed_token(consistency.zed_token, self.store.datastore_id)
-
-    def _reach(self, revision: int) -> None:
-        if self._graph.revision < revision:
-            self.refresh()
-        if self._graph.revision < revision:
-            raise NotFreshError(
-                "the database has not reached the zed token's revision; if it comes from a "
-                "transaction of your own, commit that first",
-                field="consistency",
-            )
-
-    def _require_known_revision(self, revision: int) -> None:
-        if revision > self._graph.revision:
-            self.refresh()
-        if revision > self._graph.revision:
-            raise SnapshotUnavailableError(
-                "the database has not reached that revision", field="consistency"
-            )
-
-    def _revision_for(self, consistency: Consistency) -> int:
-        self._require_open()
-        exact = self._wait_until_fresh(consistency)
-        return self._graph.revision if exact is None else exact
-
-    def _settle_joined(self) -> None:
-        """See the writes of callers' transactions that have ended since they joined.
-
-        A transaction is forgotten when its writes have been seen, so that whoever finds none to
-        wait for has them all.
-        """
-        with self._joined_lock:
-            still_open = [transaction for transaction in self._joined if transaction.is_active]
-            if len(still_open) < len(self._joined):
-                self.refresh()
-                self._joined = still_open
-
-    def _after_write(self, connection: Connection | None) -> None:
-        if connection is None:
-            self.refresh()
-            return
-        transaction = connection.get_transaction()
-        if transaction is not None:
-            with self._joined_lock:
-                self._joined = [*self._joined, transaction]
-
     # What a request may be
-
-    def _against_current_schema(self, write: Callable[[_Current], T]) -> T:
-        """Run a write that checks itself against the schema, again if the schema has moved."""
-        self._require_open()
-        for _ in range(_SCHEMA_RACES):
-            try:
-                return write(self._current)
-            except SchemaMovedError:
-                self.refresh()
-        return write(self._current)
 
     def _parse_updates(self, updates: Iterable[Update | Relationship | str]) -> list[Update]:
         _refuse_text(updates, "updates")
@@ -795,10 +578,6 @@ class Relata:
                     "send it as a contextual relationship",
                     field=field,
                 )
-
-    def _require_open(self) -> None:
-        if self._stopping.is_set():
-            raise StoreError("the authorizer is closed; open it again")
 
     def _require_limit(self, limit: int | None) -> None:
         if limit is None:
@@ -912,37 +691,3 @@ def _schema_text(schema: str | Path) -> tuple[str, str]:
         return Path(schema).read_text(encoding="utf-8"), Path(schema).name
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidArgumentError(f"`{schema}` cannot be read: {error}", field="schema") from error
-
-
-def _agreed_question_only(store: Store, wanted: Iterable[str] | None) -> frozenset[str]:
-    """The question-only relations of a database, which may grow and never shrink.
-
-    Raises StoreError where what is wanted leaves out one that was agreed before: a process that
-    still counts on it could then be told, by what is stored, whose question it is.
-    """
-    stored = store.setting(_QUESTION_ONLY_SETTING)
-    agreed = frozenset(() if stored is None else json.loads(stored))
-    if wanted is None:
-        names = frozenset(DEFAULT_QUESTION_ONLY) if stored is None else agreed
-    else:
-        names = frozenset(wanted)
-    if missing := agreed - names:
-        raise StoreError(
-            f"`{min(missing)}` exists only for questions in this database, and would no longer; "
-            "name it too"
-        )
-    for name in sorted(names - agreed):
-        _require_nothing_stored(store, name)
-    if stored is None or names != agreed:
-        store.set_setting(_QUESTION_ONLY_SETTING, json.dumps(sorted(names)))
-    return names
-
-
-def _require_nothing_stored(store: Store, name: str) -> None:
-    type_, _, relation = name.partition("#")
-    named = RelationshipFilter(resource_type=type_, relation=relation)
-    if store.read(named, revision=store.state().head, limit=1):
-        raise StoreError(
-            f"relationships of `{name}` are stored; delete them before it can exist only for "
-            "questions"
-        )

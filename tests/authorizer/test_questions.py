@@ -110,7 +110,7 @@ def test_contextual_relationships_may_name_what_nobody_stored(relata: Relata) ->
     assert relata.lookup_resources(
         "document", "view", "user:new", contextual=contextual
     ).resource_ids == ("new",)
-    assert "user:new" not in relata._graph.names.nodes
+    assert "user:new" not in relata._replica._graph.names.nodes
 
 
 def test_a_contextual_relationship_that_the_schema_forbids_is_refused(relata: Relata) -> None:
@@ -303,8 +303,8 @@ def test_names_that_only_questions_know_are_forgotten(relata: Relata) -> None:
     for n in range(50):
         relata.check(f"document:unknown{n}", "view", f"user:unknown{n}")
         relata.lookup_resources("document", "view", f"user:unknown{n}")
-    assert relata._current.require().view._local_texts == []
-    assert not any("unknown" in text for text in relata._graph.names.texts)
+    assert relata._replica.current.require().view._local_texts == []
+    assert not any("unknown" in text for text in relata._replica._graph.names.texts)
 
 
 def test_a_cyclic_exclusion_over_much_data_hits_the_limit_on_work() -> None:
@@ -364,7 +364,7 @@ def test_a_past_revision_is_the_same_however_it_is_read(
     relata: Relata, much: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Undone in memory where little has changed since, read from the store where much has."""
-    monkeypatch.setattr("relata.authorizer._UNDONE", much)
+    monkeypatch.setattr("relata.replica._UNDONE", much)
     past = relata.write(["document:a#viewer@user:anne", "document:b#viewer@user:*"]).written_at
     relata.write([delete("document:a#viewer@user:anne"), delete("document:b#viewer@user:*")])
     relata.write(["document:a#viewer@user:anne", "document:c#viewer@user:anne"])
