@@ -113,6 +113,7 @@ class Relata:
         self.limits = limits
         self.question_only = question_only
         self.keys = ApiKeys(store)
+        self._last_zed_token = (-1, "")
         self._replica = Replica(
             store, self.keys, question_only=question_only, follow_seconds=follow_seconds
         )
@@ -613,7 +614,11 @@ class Relata:
         return tuple(found)
 
     def _zed_token(self, revision: int) -> str:
-        return encode_zed_token(self.store.datastore_id, revision)
+        known, token = self._last_zed_token  # read as one: other threads replace it
+        if known != revision:
+            token = encode_zed_token(self.store.datastore_id, revision)
+            self._last_zed_token = (revision, token)
+        return token
 
 
 class _ParsedQuestion(msgspec.Struct, frozen=True):

@@ -263,8 +263,8 @@ class Session:
         return found
 
     def _ids(self, nodes: Iterable[int]) -> tuple[str, ...]:
-        view = self._view
-        return tuple(sorted(view.id(node) for node in nodes))
+        text = self._view.text
+        return tuple(sorted([text(node).partition(":")[2] for node in nodes]))
 
 
 def _too_deep() -> LimitExceededError:

@@ -55,27 +55,40 @@ class BackwardSearch:
         suggested_by, starts = self._suggestions(wanted)
         seen: dict[int, set[int]] = {number: set() for number in starts}
         facts: set[int] = set()
-        pending: list[tuple[int, int]] = []
+        plain = {number for number in starts if _only_unions(self._plan.terms[number])}
+        pending: list[tuple[int, set[int]]] = []
 
-        def suggest(number: int, node: int) -> None:
-            if node in seen[number]:
+        def suggest(number: int, nodes: set[int]) -> None:
+            new = nodes - seen[number]
+            if not new:
                 return
-            seen[number].add(node)
-            if _only_unions(self._plan.terms[number]) or self._checks.of(number)(self._run, node):
-                pending.append((number, node))
-                if number == wanted:
-                    facts.add(node)
+            seen[number] |= new
+            if number not in plain:
+                check, run = self._checks.of(number), self._run
+                new = {node for node in new if check(run, node)}
+            if number == wanted:
+                facts.update(new)
+            if number in suggested_by:
+                pending.append((number, new))
 
         for number, terms in starts.items():
             for term in terms:
-                for node in self._start(number, term):
-                    suggest(number, node)
+                suggest(number, set(self._start(number, term)))
         while pending:
-            number, node = pending.pop()
-            for source, kind in suggested_by.get(number, ()):
-                for other in self._back(kind, node):
-                    suggest(source, other)
+            number, nodes = pending.pop()
+            for source, kind in suggested_by[number]:
+                suggest(source, nodes if kind is None else self._back_from(kind, nodes))
         return facts
+
+    def _back_from(self, kind: int, nodes: set[int]) -> set[int]:
+        reverse = self._run.view.reverse[kind]
+        found: set[int] = set()
+        for node in nodes:
+            others = reverse.get(node)
+            if others is not None:
+                self._run.spend(len(others))
+                found.update(others)
+        return found
 
     def _suggestions(self, wanted: int) -> tuple[dict[int, list[_Source]], dict[int, list[Term]]]:
         """For the names that can lead to the wanted one: what a fact of each suggests, and the

@@ -55,10 +55,6 @@ class View:
         """The text of an object by its node."""
         return self.names.texts[node] if node >= 0 else self._local_texts[-1 - node]
 
-    def id(self, node: int) -> str:
-        """The id of an object by its node."""
-        return self.text(node).partition(":")[2]
-
     def own(self) -> View:
         """The same view without the names that were local to this one.
 
