@@ -47,8 +47,34 @@ def test_a_usage_error_exits_with_2(empty: Commands, arguments: tuple[str, ...])
 
 def test_the_option_goes_before_the_environment(cli: Commands, tmp_path: Path) -> None:
     other = f"sqlite:///{tmp_path / 'other.db'}"
-    assert cli.fails("read", "--database", other, "--relation", "owner")
-    assert (tmp_path / "other.db").exists()
+    assert "other.db" in cli.fails("read", "--database", other, "--relation", "owner")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "read",
+        "write document:readme#owner@user:anne",
+        "delete --relation owner",
+        "check document:readme view user:anne",
+        "expand document:readme view",
+        "lookup resources document view user:anne",
+        "lookup subjects document:readme view user",
+        "lookup permissions document:readme user:anne",
+        "schema show",
+        "keys list",
+        "keys revoke 1",
+    ],
+)
+def test_a_mistyped_database_is_named_and_not_made(
+    empty: Commands, tmp_path: Path, command: str
+) -> None:
+    file = tmp_path / "relata.db"
+    assert empty.fails(*command.split()) == (
+        f"there is no database `{file}`; make it with `relata schema write`, "
+        "or name another with `--database`"
+    )
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +88,7 @@ def test_the_option_goes_before_the_environment(cli: Commands, tmp_path: Path) -
 def test_a_database_that_cannot_be_used_is_one_line_without_its_password(
     empty: Commands, url: str, message: str
 ) -> None:
-    said = empty.fails("read", "--database", url)
+    said = empty.fails("keys", "create", "--name", "a", "--scope", "read", "--database", url)
     assert message in said
     assert "secret" not in said
     assert "\n" not in said

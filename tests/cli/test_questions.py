@@ -107,8 +107,8 @@ def test_expand_draws_a_tree(cli: Commands) -> None:
     printed = cli("expand", "document:readme", "view")
     assert printed.code == 0
     assert printed.lines == [
-        "document:readme#view  exclusion",
-        "├── document:readme#view  union",
+        "document:readme#view  viewer + edit - banned  exclusion",
+        "├── document:readme#view  viewer + edit  union",
         "│   ├── document:readme#viewer",
         "│   │   └── group:eng#member",
         "│   └── document:readme#owner",
@@ -122,9 +122,11 @@ def test_expand_in_json_is_the_whole_tree(cli: Commands) -> None:
     assert printed.json["tree"] == {
         "resource": "document:readme",
         "name": "owner",
+        "expression": "owner",
         "operation": "leaf",
         "subjects": ["user:olga"],
         "children": [],
+        "cycle": False,
     }
     assert printed.json["expanded_at"]
 

@@ -77,6 +77,9 @@ def test_a_file_that_is_not_there_is_said_so(empty: Commands, tmp_path: Path) ->
     ],
 )
 def test_without_a_schema_the_next_step_is_said(
-    empty: Commands, arguments: tuple[str, ...]
+    empty: Commands, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    assert empty.fails(*arguments) == "no schema has been written; write one first"
+    assert empty("keys", "create", "--name", "ops", "--scope", "admin").code == 0
+    assert empty.fails(*arguments) == (
+        f"`{tmp_path / 'relata.db'}` has no schema; write one with `relata schema write`"
+    )

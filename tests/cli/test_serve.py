@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -110,4 +111,41 @@ def test_a_schema_that_tokens_do_not_fit_is_said_so(cli: Commands) -> None:
 def test_a_port_that_is_taken_is_said_so(cli: Commands) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert "address already in use" in refused("--port", port, "--database", cli.url)
+        assert refused("--port", port, "--database", cli.url) == (
+            f"error: port {port} cannot be listened on: Address already in use; "
+            "choose another with `--port`, or `--port 0` for any\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        ("192.0.2.1", "`192.0.2.1` is not an address of this machine; name another with `--host`"),
+        ("a b", "`a b` is no address; name one of this machine with `--host`"),
+        ("x" * 64, f"`{'x' * 64}` is no address; name one of this machine with `--host`"),
+    ],
+)
+def test_an_address_of_another_machine_is_said_so(
+    empty: Commands, tmp_path: Path, host: str, message: str
+) -> None:
+    assert refused("--host", host, "--port", "0", "--database", empty.url) == f"error: {message}\n"
+    assert list(tmp_path.iterdir()) == [], "nothing is made before the address is taken"
+
+
+def test_a_second_ctrl_c_does_not_wait_for_requests(cli: Commands) -> None:
+    """The first one waits for what has begun; neither prints a traceback."""
+    key = cli("keys", "create", "--name", "test", "--scope", "check").out.strip()
+    start = f"POST /check HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n"
+    with serving(cli.url) as (process, address):
+        host, _, port = address.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port))) as unfinished:
+            unfinished.sendall(f"{start}Expect: 100-continue\r\n".encode())
+            unfinished.sendall(b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n")
+            assert unfinished.recv(100).startswith(b"HTTP/1.1 100")
+            process.send_signal(signal.SIGINT)
+            assert process.stderr is not None, "it is piped"
+            assert any("Waiting for" in line for line in process.stderr)
+            process.send_signal(signal.SIGINT)
+            _, log = process.communicate(timeout=5)
+    assert process.returncode == 0
+    assert "Traceback" not in log

@@ -10,8 +10,8 @@ import pytest
 from relata.authorizer import Relata
 from relata.demo.scenario import ANSWERS, open_scenario, schema_text
 
-ROOT = Path(__file__).parents[2]
-SHARED = Path("/work/shared/b2b/README.md")
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared" / "b2b" / "README.md"
 
 Row = dict[str, str]
 

@@ -510,7 +510,8 @@ def test_a_wrong_method_names_the_right_ones(admin: httpx.Client) -> None:
         ("/relationships", "DELETE, GET, POST"),
         ("/schema", "GET, PUT"),
         ("/keys/1", "DELETE"),
-        ("/openapi.json", "GET, HEAD"),
+        ("/openapi.json", "GET"),
+        ("/healthz", "GET, HEAD"),
     ):
         answer = admin.patch(path)
         assert (answer.status_code, answer.headers["allow"]) == (405, methods)
@@ -523,6 +524,11 @@ def test_a_broken_host_does_no_harm(admin: httpx.Client) -> None:
         answer = admin.request(method, path, headers={"Host": "["})
         assert answer.status_code == status
         problem_of(answer)
+
+
+def test_an_empty_list_is_refused_in_plain_words(admin: httpx.Client) -> None:
+    problem = problem_of(admin.post("/relationships", json={"updates": []}))
+    assert problem["detail"] == "`updates` should have at least 1 item"
 
 
 def test_a_refused_schema_says_where_and_what_is_in_the_way(admin: httpx.Client) -> None:

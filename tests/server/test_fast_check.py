@@ -10,14 +10,14 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from relata.authorizer import Relata
+from relata.authorizer import Limits, Relata
 from relata.consistency import encode_zed_token
-from relata.server import Settings
+from relata.server import Settings, create_app
 from relata.server.app import create_api
 from relata.server.busy import Busy
 from relata.server.fast_check import FastCheck
 from tests.server.live import serving
-from tests.server.world import CHECK, MAX_BODY_BYTES
+from tests.server.world import CHECK, MAX_BODY_BYTES, SCHEMA
 
 JSON = {"Content-Type": "application/json"}
 
@@ -193,3 +193,20 @@ def test_checks_take_the_long_way_while_a_thread_is_busy(
     with busy:
         assert ask(app, **request).status_code == 299
     assert ask(app, **request).status_code == 200
+
+
+def test_a_check_that_follows_much_is_answered_by_the_declared_route() -> None:
+    """The event loop must not stand still behind a long evaluation either."""
+    top = 11_000
+    chain = [f"folder:f{n}#parent@folder:f{n + 1}" for n in range(top)]
+    with Relata.open("sqlite://", schema=SCHEMA, limits=Limits(updates=top + 1)) as relata:
+        relata.write([*chain, f"folder:f{top}#viewer@user:fay"])
+        headers = {"Authorization": f"Bearer {relata.keys.create('a key', ['check'])[1]}"}
+        recorder = Recorder()
+        short = FastCheck(recorder, relata, Busy(), MAX_BODY_BYTES)
+        whole = create_app(relata, None, Settings())
+        for start, handed_on in (("folder:f10000", 0), ("folder:f0", 1)):
+            body = {"resource": start, "permission": "view", "subject": "user:fay"}
+            ask(short, json=body, headers=headers)
+            assert len(recorder.bodies) == handed_on
+            assert ask(whole, json=body, headers=headers).json()["allowed"] is True

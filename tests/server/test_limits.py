@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relata.server import Settings
 from relata.server.limits import MAX_DEPTH, read_json
 from relata.server.problems import Refusal
 
@@ -47,6 +48,18 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     except Refusal:
         return
     assert json.loads(body) == value
+
+
+@pytest.mark.parametrize("end", [b"", b"\\", b'"'])
+def test_a_string_without_an_end_costs_no_more_than_any_other(end: bytes) -> None:
+    """At the largest body. Were each of its quotes tried anew, this would not come to an end."""
+    start = b"[" * (MAX_DEPTH + 1) + b'"'
+    size = Settings().max_body_bytes - len(start) - len(end)
+    body = start + b'\\"' * (size // 2) + end
+    with pytest.raises(Refusal, match="nested deeper"):
+        read_json(body)
+    with pytest.raises(Refusal, match="the JSON is malformed"):
+        read_json(b"[]" * MAX_DEPTH + body[MAX_DEPTH + 1 :])
 
 
 @pytest.mark.parametrize("text", ['"\\ud83d\\ude00"', '"\\\\ud800"', '["\\ud83d\\ude00", "x"]'])

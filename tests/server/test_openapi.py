@@ -19,8 +19,8 @@ OAUTH = "/oauth/token"
 
 
 @pytest.fixture(scope="module")
-def document(anybody: httpx.Client) -> dict[str, Any]:
-    answer = anybody.get("/openapi.json")
+def document(admin: httpx.Client) -> dict[str, Any]:
+    answer = admin.get("/openapi.json")
     assert answer.status_code == 200
     return dict(answer.json())
 

@@ -98,13 +98,18 @@ def test_expand_shows_the_way_to_each_subject(admin: httpx.Client) -> None:
     tree = post(admin, "/expand", resource="document:readme", permission="view")["tree"]
     assert (tree["resource"], tree["name"]) == ("document:readme", "view")
     assert tree["operation"] == "exclusion"
-    subjects = set()
+    subjects: set[str] = set()
+    seen = []
     waiting = [tree]
     while waiting:
         node = waiting.pop()
+        seen.append(node)
         subjects.update(node["subjects"])
         waiting.extend(node["children"])
     assert {"group:eng#member", "user:olga", "user:fay", "user:bob"} <= subjects
+    assert tree["expression"] == "viewer + edit + parent->view - banned"
+    assert tree["cycle"] is False
+    assert any(node["cycle"] and node["resource"] == "folder:sub" for node in seen)
 
 
 def test_lookup_resources_lists_all_and_pages(admin: httpx.Client) -> None:
@@ -220,8 +225,11 @@ def test_schema_is_read_and_written_as_json_and_as_text(admin: httpx.Client) -> 
 
 
 def test_health_and_readiness_need_no_key(anybody: httpx.Client) -> None:
-    assert anybody.get("/healthz").json() == {"status": "ok"}
-    assert anybody.get("/readyz").json() == {"status": "ok"}
+    for path in ("/healthz", "/readyz"):
+        answer, head = anybody.get(path), anybody.head(path)
+        assert answer.json() == {"status": "ok"}
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == answer.headers["content-length"]
 
 
 def test_keys_are_made_listed_and_revoked(admin: httpx.Client, anybody: httpx.Client) -> None:

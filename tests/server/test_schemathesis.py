@@ -51,7 +51,7 @@ def test_every_answer_is_one_that_the_document_describes(authorizer: Relata, app
     """For every route, with requests that follow the document and requests that break it."""
     _, key = authorizer.keys.create("fuzzer", ["admin"])
     headers = {"Authorization": f"Bearer {key}"}
-    document = schemathesis.openapi.from_asgi("/openapi.json", app)
+    document = schemathesis.openapi.from_asgi("/openapi.json", app, headers=headers)
     results = list(document.get_all_operations())
     assert results
     for result in results:

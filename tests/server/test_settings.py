@@ -64,13 +64,13 @@ def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("port", "many", "valid integer"),
+        ("port", "many", "whole number"),
         ("port", "70000", "less than or equal to 65535"),
         ("poll_interval", "0", "greater than 0"),
         ("max_body_bytes", "0", "greater than or equal to 1"),
         ("log_level", "loud", "debug"),
         ("issuers", "not json", "should be JSON"),
-        ("issuers", "{}", "Expected `array`"),
+        ("issuers", "{}", "expected `array`"),
         ("issuers", json.dumps([{**ISSUER, "audiences": []}]), "audiences"),
         ("issuers", json.dumps([{"issuer": "x"}]), "jwks_uri"),
         ("issuers", json.dumps([{**ISSUER, "algorithms": ["none"]}]), "`none`"),

@@ -25,7 +25,7 @@ from relata.tokens import (
     TokenResponse,
     TokenService,
 )
-from tests.tokens.identity import APP, LocalIssuer
+from tests.tokens.identity import APP, AUDIENCE, LocalIssuer
 from tests.tokens.world import EDITOR, ISSUER_URL, RELATIONSHIPS, SCHEMA, SHOP, asking
 
 
@@ -394,6 +394,19 @@ def test_the_organizations_of_a_machine(service: TokenService, issuer: LocalIssu
 def test_the_organizations_need_a_good_token(service: TokenService, issuer: LocalIssuer) -> None:
     with pytest.raises(OAuthError, match="has expired"):
         service.organizations(issuer.token("anne", exp=1))
+
+
+def test_the_organizations_need_a_token_that_can_be_exchanged(
+    service: TokenService, issuer: LocalIssuer
+) -> None:
+    """A token that names no client could not, of whatever kind it is said to be."""
+    unnamed = issuer.token("anne", client_id=None)
+    for kind in (ACCESS_TOKEN, JWT, ID_TOKEN):
+        error = refusal(service, asking(unnamed, subject_token_type=kind))
+        assert error.error == "invalid_request"
+    for token in (unnamed, issuer.id_token("anne", aud=[APP, AUDIENCE])):
+        with pytest.raises(OAuthError, match="names no client"):
+            service.organizations(token)
 
 
 def test_every_choice_can_be_exchanged(service: TokenService, issuer: LocalIssuer) -> None:

@@ -35,7 +35,7 @@ def create(
 
     Example: `relata keys create --name 'reports API' --scope check`
     """
-    with open_database(database) as relata:
+    with open_database(database, create=True) as relata:
         stored, secret = relata.keys.create(name, scope)
     if json:
         json_line({"key": secret, **_fields(stored)})

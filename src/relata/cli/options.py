@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +18,7 @@ from relata.consistency import (
     at_exact_snapshot,
     at_least_as_fresh,
 )
-from relata.errors import InvalidArgumentError
+from relata.errors import InvalidArgumentError, NotFoundError, SchemaMissingError
 from relata.relationships import Relationship, RelationshipFilter, parse_relationship
 
 DATABASE_URL = "sqlite:///relata.db"
@@ -95,14 +97,38 @@ SubjectRelation = Annotated[
 ]
 
 
-def open_database(url: str) -> Relata:
-    """Open the database of a command.
+@contextmanager
+def open_database(url: str, *, create: bool = False) -> Iterator[Relata]:
+    """Open the database of a command; only with `create` may it be a new one.
+
+    Raises NotFoundError where it is not there: a mistyped name must not leave a database behind.
 
     The command line is its owner's own tool, so a write may be of any size, where a server would
     set its callers a limit; and it asks once, so there is nothing to follow.
     """
+    file = _file_of(url)
+    if file is not None and not create and not file.exists():
+        raise NotFoundError(
+            f"there is no database `{file}`; make it with `relata schema write`, "
+            "or name another with `--database`"
+        )
     limits = Limits(updates=_NO_LIMIT, contextual=_NO_LIMIT)
-    return Relata.open(url, limits=limits, follow_seconds=None)
+    with Relata.open(url, limits=limits, follow_seconds=None) as relata:
+        try:
+            yield relata
+        except SchemaMissingError as error:
+            name = "the database" if file is None else f"`{file}`"
+            raise SchemaMissingError(
+                f"{name} has no schema; write one with `relata schema write`"
+            ) from error
+
+
+def _file_of(url: str) -> Path | None:
+    """The file that a URL names; None for a temporary database, or one of another kind."""
+    scheme, separator, name = url.partition(":///")
+    name = name.partition("?")[0]
+    is_file = separator and scheme.startswith("sqlite") and not name.startswith((":", "file:"))
+    return Path(name) if is_file and name else None
 
 
 def consistency_of(text: str) -> Consistency:

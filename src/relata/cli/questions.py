@@ -210,16 +210,20 @@ def _node(node: ExpandNode) -> dict[str, object]:
     return {
         "resource": node.resource,
         "name": node.name,
+        "expression": node.expression,
         "operation": node.operation,
         "subjects": [str(subject) for subject in node.subjects],
         "children": [_node(child) for child in node.children],
+        "cycle": node.cycle,
     }
 
 
 def _drawn(node: ExpandNode) -> Tree:
     title = Text(f"{node.resource}#{node.name}", style="bold")
-    if node.operation != "leaf":
-        title.append(f"  {node.operation}", style="cyan")
+    if node.expression != node.name:
+        title.append(f"  {node.expression}")
+    if node.operation != "leaf" or node.cycle:
+        title.append(f"  {'cycle' if node.cycle else node.operation}", style="cyan")
     tree = Tree(title)
     for subject in node.subjects:
         tree.add(Text(str(subject)))

@@ -42,7 +42,7 @@ def write(file: File, database: Database = DATABASE_URL, json: Json = False) -> 
     Example: `relata schema write schema.zed`
     """
     text = read_text(file)
-    with open_database(database) as relata:
+    with open_database(database, create=True) as relata:
         result = relata.write_schema(text, source=source_name(file))
     if json:
         json_line({"zed_token": result.zed_token})

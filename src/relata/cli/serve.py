@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from relata.cli.options import DATABASE_URL, DATABASE_VARIABLE
-from relata.cli.output import FAILED, note
 
 _HIGHEST_PORT = 65_535
 
@@ -57,14 +56,7 @@ def serve(
     from relata.server import read_settings, run
 
     options = {"host": host, "port": port, "database": database}
-    settings = read_settings(
-        **{name: value for name, value in options.items() if value is not None}
-    )
-    note(f"starting on {settings.host}, port {settings.port or 'any that is free'}")
-    try:
-        run(settings)
-    except SystemExit as left:  # uvicorn has its own code for a port that is taken
-        raise typer.Exit(FAILED if left.code else 0) from None
+    run(read_settings(**{name: value for name, value in options.items() if value is not None}))
 
 
 def demo(

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from relata.errors import InvalidArgumentError, RelataError
+from relata.errors import RelataError
+from relata.server import address
 
 HOST = "127.0.0.1"
 _START_SECONDS = 10
@@ -26,25 +27,6 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
-
-
-def listen(port: int) -> socket.socket:
-    """Take a port of this machine; 0 takes any that is free. Raises InvalidArgumentError."""
-    taken = socket.socket()
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        taken.bind((HOST, port))
-    except OSError as error:
-        taken.close()
-        raise InvalidArgumentError(
-            f"port {port} cannot be listened on: {error.strerror}; choose another", field="port"
-        ) from error
-    return taken
-
-
-def address(listening: socket.socket) -> str:
-    """The URL of what is served on a socket."""
-    return f"http://{HOST}:{listening.getsockname()[1]}"
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from relata.authorizer import Relata
 from relata.demo.issuer import ALGORITHM, Issuer, create_issuer
 from relata.demo.product_api import create_product_api
 from relata.demo.scenario import GERARDO, IMPORTER, SAM, open_scenario
-from relata.demo.serving import address, listen, serving
-from relata.server import create_app, read_settings, token_service
+from relata.demo.serving import HOST, serving
+from relata.server import address, create_app, listen, read_settings, token_service
 from relata.tokens import TrustedIssuer
 
 PRODUCT = "api_1"
@@ -48,7 +48,7 @@ def running(*, database: str | None, first_port: int) -> Iterator[World]:
     """
     with ExitStack() as stack:
         ports = [first_port + offset if first_port else 0 for offset in range(3)]
-        sockets = [stack.enter_context(listen(port)) for port in ports]
+        sockets = [stack.enter_context(listen(HOST, port)) for port in ports]
         relata = stack.enter_context(open_scenario(database or _TEMPORARY))
         urls = [address(socket) for socket in sockets]
         world = World(

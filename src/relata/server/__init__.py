@@ -1,6 +1,7 @@
 """The HTTP face: thin routes over the authorizer and the token service.
 
-`create_app` makes the ASGI application, `read_settings` reads the environment, `run` serves.
+`create_app` makes the ASGI application, `read_settings` reads the environment, `run` serves, on
+an address that `listen` has taken.
 Nothing is decided here but who may ask (`auth`), how a question and an answer are written
 (`routes`), and what an error looks like (`problems`).
 """
@@ -8,7 +9,16 @@ Nothing is decided here but who may ask (`auth`), how a question and an answer a
 from __future__ import annotations
 
 from relata.server.app import create_app
+from relata.server.listening import address, listen
 from relata.server.run import run, token_service
 from relata.server.settings import Settings, read_settings
 
-__all__ = ["Settings", "create_app", "read_settings", "run", "token_service"]
+__all__ = [
+    "Settings",
+    "address",
+    "create_app",
+    "listen",
+    "read_settings",
+    "run",
+    "token_service",
+]

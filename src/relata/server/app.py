@@ -22,7 +22,15 @@ from relata.server import problems
 from relata.server.busy import Busy
 from relata.server.fast_check import FastCheck
 from relata.server.limits import BodyLimit
-from relata.server.routes import checks, health, keys, lookups, relationships, schema
+from relata.server.routes import (
+    checks,
+    description,
+    health,
+    keys,
+    lookups,
+    relationships,
+    schema,
+)
 from relata.server.routes import tokens as token_routes
 from relata.server.settings import Settings
 from relata.tokens import TokenService
@@ -35,6 +43,7 @@ _ROUTERS = (
     keys.router,
     token_routes.router,
     health.router,
+    description.router,
 )
 
 
@@ -56,6 +65,7 @@ def create_api(
         title="Relata",
         version=version("relata"),
         description="Relationship-based permissions: `docs/http.md` explains every route.",
+        openapi_url=None,  # FastAPI's own route asks for no key; `routes/description.py` does
         docs_url=None,  # both pages would load their scripts from another host
         redoc_url=None,
         redirect_slashes=False,

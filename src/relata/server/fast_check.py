@@ -7,6 +7,7 @@ gives the same answers and all the refusals. So the rules stand in one place, an
 cannot refuse anything.
 
 The evaluation runs in the event loop: it reads memory only, and a thread would cost more than it.
+One that follows more than `_STEPS` relationships is given up and handed on, to be done in a thread.
 Since the authorizer answers one question at a time, checks take the long way, through a thread,
 while a thread is busy with one: the loop must not stand still behind a long lookup.
 """
@@ -24,6 +25,7 @@ from relata.server.auth import bearer, permits
 from relata.server.busy import Busy
 
 _SCOPES = frozenset({"check"})
+_STEPS = 10_000
 _HEADERS = (
     (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
@@ -106,6 +108,7 @@ class FastCheck:
                 question.permission,
                 question.subject,
                 contextual=question.contextual_relationships,
+                steps=_STEPS,
             )
         except Exception:  # noqa: BLE001 - the declared route meets it again, and answers it
             return None

@@ -19,7 +19,8 @@ from relata.server.problems import Refusal, respond
 MAX_DEPTH = 64
 MAX_FORM_FIELDS = 100
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# It matches at every quote, closed or not: one that failed would be tried again from the next.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 

@@ -214,7 +214,7 @@ def _invalid_request(error: RequestValidationError) -> Problem:
     first = error.errors()[0]
     field = field_path(first["loc"][1:])  # the first part is `body`, `query` or `path`
     place = f"`{field}`" if field else "the body"
-    detail = f"{place} {_validation_message(first['type'], first['msg'])}"
+    detail = f"{place} {validation_message(first['type'], first['msg'])}"
     return make_problem(400, errors.InvalidArgumentError.code, detail, field)
 
 
@@ -224,7 +224,8 @@ def _http_error(request: Request, error: StarletteHTTPException) -> Problem:
     return make_problem(status, status.name.lower(), detail)
 
 
-def _validation_message(kind: str, message: str) -> str:
+def validation_message(kind: str, message: str) -> str:
+    """Say in plain words what Pydantic has against a value, to follow the value's name."""
     match kind:
         case "missing":
             return "is missing"
@@ -232,6 +233,10 @@ def _validation_message(kind: str, message: str) -> str:
             return "is not known here; leave it out"
         case "model_type" | "model_attributes_type":
             return "should be a JSON object"
+        case "int_parsing":
+            return "should be a whole number"
+        case "too_short":
+            message = message.removeprefix("List ").partition(" after validation")[0]
     text = message.replace("'", "`")
     return text.removeprefix("Input ") if text.startswith("Input ") else text[:1].lower() + text[1:]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
+import socket
 from datetime import timedelta
 from types import FrameType
 
@@ -11,29 +13,36 @@ import uvicorn
 
 from relata.authorizer import Relata
 from relata.server.app import create_app
+from relata.server.listening import address, listen
 from relata.server.settings import Settings
 from relata.tokens import TokenService
 
 KEEP_ALIVE_SECONDS = 30
 GRACE_SECONDS = 10
 
+_log = logging.getLogger("relata.server")
+
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then answer what has begun and stop.
 
-    Raises RelataError where the database, the schema or the issuers cannot be used.
+    Raises RelataError where the address, the database, the schema or the issuers cannot be used.
     """
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, _leave)
-    with Relata.open(settings.database, follow_seconds=settings.poll_interval) as authorizer:
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    with (
+        listen(settings.host, settings.port) as listening,
+        Relata.open(settings.database, follow_seconds=settings.poll_interval) as authorizer,
+    ):
         app = create_app(authorizer, token_service(authorizer, settings), settings)
-        uvicorn.run(
+        config = uvicorn.Config(
             app,
-            host=settings.host,
-            port=settings.port,
+            lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -42,6 +51,16 @@ def run(settings: Settings) -> None:
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
+        _Server(config).run([listening])
+
+
+class _Server(uvicorn.Server):
+    """A server that says where it listens, which uvicorn leaves to whoever made the socket."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in sockets or ():
+            _log.info("running on %s", address(listening))
 
 
 def token_service(authorizer: Relata, settings: Settings) -> TokenService | None:
@@ -57,6 +76,11 @@ def token_service(authorizer: Relata, settings: Settings) -> TokenService | None
         issuer_url=settings.issuer_url or "",
         lifetime=timedelta(seconds=settings.token_lifetime),
     )
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out the tracebacks of requests that a second signal, or the grace's end, has cut."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from relata.errors import InvalidArgumentError, RelataError
+from relata.server.problems import validation_message
 from relata.tokens import TrustedIssuer
 
 _PREFIX = "RELATA_"
@@ -62,7 +63,10 @@ def read_settings(**given: object) -> Settings:
     try:
         settings = Settings(**given)  # type: ignore[arg-type]  # checked by Pydantic, as is the environment
     except ValidationError as error:
-        lines = [_complaint(str(item["loc"][0]), item["msg"]) for item in error.errors()]
+        lines = [
+            _complaint(str(item["loc"][0]), validation_message(item["type"], item["msg"]))
+            for item in error.errors()
+        ]
         raise InvalidArgumentError("\n".join(lines), field=_first_field(error)) from None
     except SettingsError as error:
         raise InvalidArgumentError(_not_json(error)) from None
@@ -81,7 +85,7 @@ def _require_known(issuers: object) -> None:
 
 
 def _complaint(name: str, message: str) -> str:
-    return f"`{_PREFIX}{name.upper()}` {message.removeprefix('Input ')}"
+    return f"`{_PREFIX}{name.upper()}` {message}"
 
 
 def _first_field(error: ValidationError) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -47,7 +47,7 @@ from relata.tokens.holdings import (
 from relata.tokens.issuers import TrustedIssuer, check_address
 from relata.tokens.profile import TokenProfile, check_profile
 from relata.tokens.signing import SigningKeys
-from relata.tokens.subject_tokens import ACCESS_TOKEN, JWT, SubjectTokens, VerifiedSubject
+from relata.tokens.subject_tokens import ACCESS_TOKEN, ID_TOKEN, JWT, SubjectTokens, VerifiedSubject
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
 JWKS_PATH = "/.well-known/jwks.json"
@@ -100,7 +100,8 @@ class TokenService:
             verified = self._subject_tokens.verify(
                 request.subject_token, request.subject_token_type
             )
-            client_id = _client_of(verified, request)
+            client_id = _client_of(verified)
+            _check_client(request, client_id)
             choice = Choice(
                 verified.subject, self._organization_of(request, verified.subject), product
             )
@@ -115,8 +116,7 @@ class TokenService:
         `user_token` is any token that could be exchanged. Raises OAuthError as `exchange` does.
         """
         with _as_oauth_errors():
-            verified = self._subject_tokens.verify(user_token, JWT)
-            return self._questions.choices(verified.subject)
+            return self._questions.choices(self._subject_of(user_token))
 
     def metadata(self) -> dict[str, object]:
         """Return the authorization server's metadata (RFC 8414, section 2)."""
@@ -132,6 +132,15 @@ class TokenService:
     def jwks(self) -> dict[str, object]:
         """Return the public keys that verify the issued tokens, as a JWK Set."""
         return self._signing_keys.jwks()
+
+    def _subject_of(self, user_token: str) -> SubjectRef:
+        """Say who a token is about that can be exchanged as one kind or another."""
+        verified = self._subject_tokens.verify(user_token, JWT)
+        if verified.client_id is None:
+            with suppress(OAuthError):  # of an id token the audience is the client
+                verified = self._subject_tokens.verify(user_token, ID_TOKEN)
+        _client_of(verified)
+        return verified.subject
 
     def _product_of(self, request: TokenRequest) -> str:
         target = target_of(request)
@@ -214,21 +223,23 @@ def _as_oauth_errors() -> Iterator[None]:
         raise OAuthError("server_error", "the permissions could not be determined") from error
 
 
-def _client_of(verified: VerifiedSubject, request: TokenRequest) -> str:
-    client_id = verified.client_id
-    if client_id is None:
+def _client_of(verified: VerifiedSubject) -> str:
+    if verified.client_id is None:
         raise OAuthError(
             "invalid_request",
             "the subject token is refused: it names no client in `client_id` or `azp`",
             field="subject_token",
         )
+    return verified.client_id
+
+
+def _check_client(request: TokenRequest, client_id: str) -> None:
     if request.client_id and request.client_id != client_id:
         raise OAuthError(
             "invalid_client",
             "`client_id` is not the client that the subject token was issued to",
             field="client_id",
         )
-    return client_id
 
 
 def _is_object(definition: str, object_id: str) -> bool:

@@ -25,12 +25,14 @@ class Health(Body):
     status: Literal["ok"]
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", operation_id="healthz")
 async def healthz() -> Health:
     """Say that the process lives."""
     return Health(status="ok")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", operation_id="readyz", responses=responses(503))
 def readyz(authorizer: Authorizer) -> Health:
     """Say whether this process has all that the database has, or can get it now."""

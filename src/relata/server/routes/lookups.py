@@ -49,10 +49,17 @@ class ExpandRequest(Question):
 
 
 class TreeNode(Body):
-    """A node of an expansion: who is in `resource#name`."""
+    """A node of an expansion: who is in a part of `resource#name`."""
 
     resource: ObjectText
     name: NameText
+    expression: Annotated[
+        str,
+        Field(
+            description="The part of the schema that the node stands for.",
+            examples=["viewer", "parent->view"],
+        ),
+    ]
     operation: Annotated[
         Literal["leaf", "union", "intersection", "exclusion"],
         Field(description="A `leaf` lists subjects; the others combine their children."),
@@ -61,6 +68,10 @@ class TreeNode(Body):
     children: list[TreeNode] = Field(
         description="Of an exclusion: the base, then what is subtracted."
     )
+    cycle: Annotated[
+        bool,
+        Field(description="The node is one that the way to it has passed; it lists nobody."),
+    ]
 
 
 class ExpandAnswer(Body):
@@ -73,17 +84,30 @@ class ExpandAnswer(Body):
                     "tree": {
                         "resource": "document:readme",
                         "name": "view",
+                        "expression": "viewer + edit",
                         "operation": "union",
                         "subjects": [],
                         "children": [
                             {
                                 "resource": "document:readme",
                                 "name": "viewer",
+                                "expression": "viewer",
                                 "operation": "leaf",
                                 "subjects": ["group:eng#member", "user:anne"],
                                 "children": [],
-                            }
+                                "cycle": False,
+                            },
+                            {
+                                "resource": "document:readme",
+                                "name": "owner",
+                                "expression": "owner",
+                                "operation": "leaf",
+                                "subjects": [],
+                                "children": [],
+                                "cycle": False,
+                            },
                         ],
+                        "cycle": False,
                     },
                     "expanded_at": ZED_TOKEN,
                 }
@@ -281,7 +305,9 @@ def _tree(node: ExpandNode) -> TreeNode:
     return TreeNode(
         resource=node.resource,
         name=node.name,
+        expression=node.expression,
         operation=node.operation,
         subjects=[str(subject) for subject in node.subjects],
         children=[_tree(child) for child in node.children],
+        cycle=node.cycle,
     )
