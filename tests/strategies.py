@@ -7,6 +7,9 @@ have it.
 Schemas are valid by construction. What the language forbids and this module therefore avoids:
 a permission, or a relation with a wildcard, on the left of an arrow; a userset of a relation that
 has a wildcard, unless it is the relation's own; permissions that only rename each other in a ring.
+
+Of a caveat and its context every outcome is likely: true, false, one parameter missing or two, and
+a division by zero. Expirations are long past or far ahead.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ import functools
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from relata.relationships import ObjectRef, Relationship, SubjectRef
+from relata.relationships import CaveatRef, ObjectRef, Relationship, SubjectRef
 
 T = TypeVar("T")
 
@@ -28,6 +32,29 @@ NAMES = ("one", "two", "three", "four", "five")
 IDS = ("a", "A", "b|1")
 """Ids that differ by case alone, and one with a character that only the wide ids have room for."""
 UNKNOWN_ID = "unseen"
+
+CAVEATS = {
+    "small": "caveat small(x int) { x < 10 }",
+    "both": "caveat both(x int, y int) { x < 10 && y < 10 }",
+    "fragile": "caveat fragile(z int) { 10 / z > 1 }",
+}
+STORED_CONTEXTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "small": ({}, {"x": 99}, {"x": 1}),
+    "both": ({}, {"y": 1}, {"x": 1, "y": 99}, {"x": 1}, {"x": 1, "y": 1}),
+    "fragile": ({}, {"z": 1}, {"z": 0}, {"z": 99}),
+}
+CONTEXTS: Sequence[Mapping[str, Any]] = (
+    {},
+    {"x": 1},
+    {"y": 1, "z": 1},
+    {"x": 99},
+    {"x": 1, "y": 1},
+    {"y": 99, "unheard": "of"},
+    {"z": 0},
+    {"x": 1, "y": 1, "z": 1},
+)
+PAST = datetime(2001, 1, 1, tzinfo=UTC)
+FUTURE = datetime(2999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -47,6 +74,8 @@ class World:
     contextual: tuple[Relationship, ...] = ()
     stale: tuple[Relationship, ...] = ()
     """Relationships that the schema does not allow, left over from another."""
+    context: Mapping[str, Any] = field(default_factory=dict)
+    """The context that comes with every question."""
 
     @property
     def text(self) -> str:
@@ -72,7 +101,9 @@ class World:
 
 def schema_text(bodies: Mapping[str, Body]) -> str:
     """Write a schema out in the zed language."""
-    lines = ["use self"]
+    lines = ["use self", "use expiration"]
+    kinds = [kind for body in bodies.values() for own in body.relations.values() for kind in own]
+    lines += [text for name, text in CAVEATS.items() if any(f" with {name}" in k for k in kinds)]
     for type_, body in bodies.items():
         lines.append(f"definition {type_} {{")
         lines += [f"\trelation {n}: {' | '.join(kinds)}" for n, kinds in body.relations.items()]
@@ -82,9 +113,17 @@ def schema_text(bodies: Mapping[str, Body]) -> str:
 
 
 def allowed_relationships(bodies: Mapping[str, Body]) -> list[Relationship]:
-    """Every relationship that a schema allows among the pool of ids."""
+    """Every relationship that a schema allows among the pool of ids and traits."""
+    return [item for variants in _allowed(bodies) for item in variants]
+
+
+def _allowed(bodies: Mapping[str, Body]) -> list[tuple[Relationship, ...]]:
+    """The same, the variants of one relationship of one kind together."""
     return [
-        Relationship(ObjectRef(type_, resource_id), name, subject)
+        tuple(
+            Relationship(ObjectRef(type_, resource_id), name, subject, *traits)
+            for traits in _traits_of(kind)
+        )
         for type_, body in bodies.items()
         for name, kinds in body.relations.items()
         for kind in kinds
@@ -94,8 +133,20 @@ def allowed_relationships(bodies: Mapping[str, Body]) -> list[Relationship]:
 
 
 def _subjects_of(kind: str) -> list[SubjectRef]:
-    type_, _, relation = kind.removesuffix(":*").partition("#")
-    return [SubjectRef(type_, id_, relation) for id_ in ("*" if kind.endswith(":*") else IDS)]
+    subject = kind.partition(" with ")[0]
+    type_, _, relation = subject.removesuffix(":*").partition("#")
+    return [SubjectRef(type_, id_, relation) for id_ in ("*" if subject.endswith(":*") else IDS)]
+
+
+def _traits_of(kind: str) -> list[tuple[CaveatRef | None, datetime | None]]:
+    """Every caveat with its stored context, and every expiration, that a kind can carry."""
+    traits = kind.partition(" with ")[2].split(" and ")
+    names = [name for name in traits if name in CAVEATS]
+    caveats: list[CaveatRef | None] = [
+        CaveatRef.of(name, context) for name in names for context in STORED_CONTEXTS[name]
+    ]
+    moments: list[datetime | None] = [FUTURE, PAST] if "expiration" in traits else [None]
+    return [(caveat, moment) for caveat in (caveats or [None]) for moment in moments]
 
 
 @dataclass(frozen=True)
@@ -105,6 +156,7 @@ class _Outline:
     relations: Mapping[str, Sequence[str]]
     permissions: Mapping[str, Sequence[str]]
     public: Collection[tuple[str, str]]
+    has_traits: bool
 
     def names(self, type_: str) -> list[str]:
         """The relations and permissions of a definition."""
@@ -112,18 +164,32 @@ class _Outline:
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> World:
-    """Draw a world whose schema compiles, with relationships that it allows and stale ones."""
+def worlds(draw: st.DrawFn, *, traits: bool | None = None) -> World:
+    """Draw a world whose schema compiles, with relationships that it allows and stale ones.
+
+    With `traits`, its schema has caveats and expirations; without, it has not; half of all do
+    where it is not said.
+    """
     choose = _Choices(draw)
-    bodies = _bodies(choose)
-    allowed = allowed_relationships(bodies)
+    bodies = _bodies(choose, choose.among(False, True) if traits is None else traits)
     # A wildcard is one relationship where other kinds have one an id, and is worth more than they.
-    pool = [item for item in allowed for _ in range(6 if item.subject.is_wildcard else 1)]
-    stored = choose.some(pool, choose.among(12, 8, 16, 10, 14, 6, 4, 0))
-    contextual = choose.some(pool, choose.among(1, 0, 2, 3))
+    pool = [v for v in _allowed(bodies) for _ in range(6 if v[0].subject.is_wildcard else 1)]
+    stored = _dressed(choose, choose.some(pool, choose.among(12, 8, 16, 10, 14, 6, 4, 0)))
+    contextual = _dressed(choose, choose.some(pool, choose.among(1, 0, 2, 3)))
+    allowed = allowed_relationships(bodies)
     stale = [_any_relationship(choose, bodies) for _ in range(choose.among(1, 0, 2))]
-    refused = tuple(item for item in dict.fromkeys(stale) if item not in allowed)
-    return World(bodies, stored, contextual, refused)
+    keys = {item.key for item in stored}
+    refused = [item for item in stale if item not in allowed and item.key not in keys]
+    context = choose.one(CONTEXTS) if any(item.caveat for item in (*stored, *contextual)) else {}
+    return World(bodies, stored, contextual, tuple(dict.fromkeys(refused)), context)
+
+
+def _dressed(
+    choose: _Choices, chosen: Sequence[tuple[Relationship, ...]]
+) -> tuple[Relationship, ...]:
+    """One variant of each, and one relationship of each key."""
+    items = [choose.one(variants) if len(variants) > 1 else variants[0] for variants in chosen]
+    return tuple({item.key: item for item in items}.values())
 
 
 @functools.cache
@@ -156,8 +222,8 @@ class _Choices:
         return tuple(dict.fromkeys(taken))
 
 
-def _bodies(choose: _Choices) -> Mapping[str, Body]:
-    outline = _outline(choose)
+def _bodies(choose: _Choices, traits: bool) -> Mapping[str, Body]:
+    outline = _outline(choose, traits)
     return {
         type_: Body(
             {name: _kinds(choose, outline, type_, name) for name in outline.relations[type_]},
@@ -170,7 +236,29 @@ def _bodies(choose: _Choices) -> Mapping[str, Body]:
     }
 
 
-def _outline(choose: _Choices) -> _Outline:
+def _with_traits(choose: _Choices, kinds: Sequence[str]) -> tuple[str, ...]:
+    """Some kinds with a caveat or an expiration; some of these without as well."""
+    dressed: list[str] = []
+    for kind in kinds:
+        traits = choose.one(_TRAITS)
+        dressed.append(kind + traits)
+        if traits and choose.among(False, True):
+            dressed.append(kind)
+    return tuple(dict.fromkeys(dressed))
+
+
+_TRAITS = (
+    "",
+    "",
+    " with small",
+    " with both",
+    " with expiration",
+    " with small and expiration",
+    " with fragile",
+)
+
+
+def _outline(choose: _Choices, traits: bool) -> _Outline:
     relations: dict[str, Sequence[str]] = {}
     permissions: dict[str, Sequence[str]] = {}
     for type_ in TYPES[: choose.among(2, 3, 2, 3, 1)]:
@@ -181,7 +269,8 @@ def _outline(choose: _Choices) -> _Outline:
         relations[type_] = names[:split]
         permissions[type_] = names[split : split + choose.among(2, 3, 1, 2, 3, 0)]
     declared = [(type_, name) for type_, names in relations.items() for name in names]
-    return _Outline(relations, permissions, choose.some(declared, choose.among(1, 2, 0)))
+    public = choose.some(declared, choose.among(1, 2, 0))
+    return _Outline(relations, permissions, public, traits)
 
 
 def _kinds(choose: _Choices, outline: _Outline, type_: str, relation: str) -> tuple[str, ...]:
@@ -196,7 +285,7 @@ def _kinds(choose: _Choices, outline: _Outline, type_: str, relation: str) -> tu
     kinds = choose.some(evenly, choose.among(1, 2, 3))
     if (type_, relation) in outline.public:
         kinds += (f"{choose.one(plain)}:*",)
-    return kinds
+    return _with_traits(choose, kinds) if outline.has_traits else kinds
 
 
 def _permission(choose: _Choices, outline: _Outline, type_: str, permission: str) -> str:

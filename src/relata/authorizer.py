@@ -7,15 +7,16 @@ the graph has it before the write returns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
 from relata.api_keys import ApiKeys
+from relata.caveats import Caveat
 from relata.consistency import (
     MINIMIZE_LATENCY,
     Consistency,
@@ -23,8 +24,9 @@ from relata.consistency import (
     encode_zed_token,
 )
 from relata.cursors import Cursor, decode_cursor, encode_cursor, question_digest
-from relata.engine import Engine, Permissionship, Session, WorkLimits
+from relata.engine import Answer, Engine, Permissionship, Session, WorkLimits
 from relata.errors import (
+    ContextError,
     CursorError,
     InvalidArgumentError,
     LimitExceededError,
@@ -44,6 +46,7 @@ from relata.relationships import (
     parse_object,
     parse_relationship,
     parse_subject,
+    relationship_kind,
     touch,
 )
 from relata.replica import Current, Replica
@@ -55,11 +58,13 @@ from relata.results import (
     PermissionsResult,
     ReadResult,
     ResourcesResult,
+    SchemaDiffResult,
     SchemaResult,
     SubjectsResult,
     WriteResult,
 )
-from relata.schema import Schema, compile_schema, require_allowed, require_filter
+from relata.schema import Schema, compile_file, compile_schema, require_allowed, require_filter
+from relata.schema.diff import diff_schemas
 from relata.store import Store
 
 if TYPE_CHECKING:
@@ -69,6 +74,10 @@ T = TypeVar("T")
 
 Object = ObjectRef | str
 Subject = SubjectRef | ObjectRef | str
+Context = Mapping[str, Any]
+"""Values for the parameters of caveats: what JSON has."""
+
+_NO_CONTEXT: Context = {}
 
 _ROW_DIGITS = 19
 """More than a row number of a database has."""
@@ -88,14 +97,17 @@ class Limits(msgspec.Struct, frozen=True):
     """Contextual relationships a question."""
     page: int = 10_000
     """Items that a `limit` may ask for."""
+    context_bytes: int = 4_096
+    """Size of a question's context, as JSON."""
 
 
 class Question(msgspec.Struct, frozen=True):
-    """One check of a `check_many`."""
+    """One check of a `check_many`; without a `context` of its own it has that of all."""
 
     resource: Object
     permission: str
     subject: Subject
+    context: Context | None = None
 
 
 class Relata:
@@ -130,10 +142,11 @@ class Relata:
     ) -> Relata:
         """Open a database, made and migrated as needed, and load its relationships.
 
-        `url` is SQLAlchemy's; `sqlite://` is a private temporary database. `schema` is a path, or
-        a text; it is written if it differs from the stored one. `question_only` names relations
-        (`organization#chosen_by`) that come with a question and can't be stored; it is kept in
-        the database and holds for everybody who opens it, and may grow and never shrink. The
+        `url` is SQLAlchemy's; `sqlite://` is a private temporary database. `schema` is a text, or
+        the path of a file that ends in `.zed` and may import others; it is written if it differs
+        from the stored one. `question_only` names relations (`organization#chosen_by`) that come
+        with a question and can't be stored; it is kept in the database and holds for everybody
+        who opens it, and may grow and never shrink. The
         graph follows other processes' writes every `follow_seconds`, or not at all with None.
 
         Raises StoreError, SchemaError, and InvalidArgumentError where the schema's file cannot be
@@ -152,8 +165,8 @@ class Relata:
             raise
         try:
             if schema is not None:
-                text, source = _schema_text(schema)
-                relata.write_schema(text, source=source)
+                path = str(schema).endswith(".zed")
+                relata.write_schema(Path(schema) if path else schema)
         except BaseException:
             relata.close()
             raise
@@ -189,24 +202,46 @@ class Relata:
         )
         return SchemaResult(text, self._zed_token(revision))
 
-    def write_schema(self, text: str, *, source: str = "schema") -> SchemaResult:
-        """Replace the schema; nothing changes where the text is the stored one.
+    def write_schema(self, schema: str | Path, *, source: str = "schema") -> SchemaResult:
+        """Replace the schema by a text, or by a file and what it imports.
 
-        Raises SchemaParseError, SchemaTypeError, SchemaUnsupportedError (with line and column),
-        and SchemaStrandsError where a stored relationship would lose its meaning.
+        Nothing changes where the text is the stored one. `source` is what errors call a text.
+        Raises SchemaParseError and SchemaTypeError (with line and column), SchemaStrandsError
+        where a stored relationship would lose its meaning, and InvalidArgumentError where a file
+        cannot be read.
         """
-        schema = compile_schema(text, source=source)
-        engine = Engine(schema)
+        compiled = _compiled(schema, source)
+        engine = Engine(compiled)
         engine.require_shallow()
 
         def write(current: Current) -> int:
             present = () if current.engine is None else current.engine.kinds
-            removed = sorted(set(present) - set(engine.kinds))
-            return self.store.write_schema(text, replaces=current.schema_revision, removed=removed)
+            return self.store.write_schema(
+                compiled.text,
+                replaces=current.schema_revision,
+                removed=sorted(set(present) - set(engine.kinds)),
+                rechecked=_rechecked(current, compiled),
+            )
 
         revision = self._replica.against_current_schema(write)
         self.refresh()
-        return SchemaResult(text, self._zed_token(revision))
+        return SchemaResult(compiled.text, self._zed_token(revision))
+
+    def diff_schema(self, schema: str | Path, *, source: str = "schema") -> SchemaDiffResult:
+        """What another schema would change, and which stored relationships are in its way.
+
+        Raises what `write_schema` raises, but for SchemaStrandsError; SchemaMissingError where
+        there is no schema to compare with.
+        """
+        new, current = _compiled(schema, source), self._replica.current
+        Engine(new).require_shallow()
+        diff = diff_schemas(current.require().engine.schema, new)
+        blocked_by = self.store.using(diff.removed_kinds)
+        for caveat, fault in _rechecked(current, new).items():
+            for stored in self.store.contexts(caveat):
+                if fault(stored) is not None:
+                    blocked_by.setdefault(relationship_kind(stored), stored)
+        return SchemaDiffResult(diff, blocked_by, self._zed_token(current.schema_revision))
 
     # Writing
 
@@ -321,55 +356,73 @@ class Relata:
         permission: str,
         subject: Subject,
         *,
+        context: Context = _NO_CONTEXT,
         contextual: Iterable[Relationship | str] = (),
         consistency: Consistency = MINIMIZE_LATENCY,
         steps: int | None = None,
+        explain: bool = False,
     ) -> CheckResult:
         """Whether the subject has the permission (or relation) on the resource.
 
-        Contextual relationships are seen by this question only, and must be ones that the schema
-        allows. With `steps`, at most so many relationships are followed, if that is less than the
-        limit. Raises InvalidArgumentError (and its children), LimitExceededError,
+        `context` has values for the parameters of caveats; those stored with a relationship come
+        before it. Contextual relationships are seen by this question only, must be ones that the
+        schema allows, and take the place of a stored one with the same resource, relation and
+        subject. With `steps`, at most so many relationships are followed, if that is less than
+        the limit. With `explain`, the answer has its explanation, which takes far more work.
+        Raises InvalidArgumentError (and its children), CaveatFailedError, LimitExceededError,
         NotFreshError, SnapshotUnavailableError.
         """
         object_, asking = _object(resource), _subject(subject)
-        allowed, revision = self._ask(
+        if explain:
+            tree, revision = self._ask(
+                lambda session: session.explain(object_, permission, asking, steps=steps),
+                consistency,
+                context,
+                contextual,
+                (asking,),
+            )
+            return CheckResult(tree.answer, self._zed_token(revision), tree.missing_context, tree)
+        answer, revision = self._ask(
             lambda session: session.check(object_, permission, asking, steps=steps),
             consistency,
+            context,
             contextual,
             (asking,),
         )
-        return CheckResult(_PERMISSIONSHIP[allowed], self._zed_token(revision))
+        return _check_result(answer, self._zed_token(revision))
 
     def check_many(
         self,
         questions: Sequence[Question],
         *,
+        context: Context = _NO_CONTEXT,
         contextual: Iterable[Relationship | str] = (),
         consistency: Consistency = MINIMIZE_LATENCY,
     ) -> CheckManyResult:
         """Several checks at one revision, answered in order; see CheckManyResult for errors."""
         self._require_at_most(len(questions), self.limits.checks, "checks")
-        parsed = [_attempt(_parsed_question, question) for question in questions]
+        parsed = [_attempt(self._parse_question, question) for question in questions]
         asking = {question.subject for question in parsed if not isinstance(question, RelataError)}
 
-        def ask(session: Session) -> list[bool | RelataError]:
+        def ask(session: Session) -> list[Answer | RelataError]:
+            sessions = _Sessions(session)
             return [
                 question
                 if isinstance(question, RelataError)
                 else _attempt(
-                    session.check, question.resource, question.permission, question.subject
+                    sessions.of(question.context).check,
+                    question.resource,
+                    question.permission,
+                    question.subject,
                 )
                 for question in parsed
             ]
 
-        answers, revision = self._ask(ask, consistency, contextual, tuple(asking))
+        answers, revision = self._ask(ask, consistency, context, contextual, tuple(asking))
         checked_at = self._zed_token(revision)
         return CheckManyResult(
             tuple(
-                answer
-                if isinstance(answer, RelataError)
-                else CheckResult(_PERMISSIONSHIP[answer], checked_at)
+                answer if isinstance(answer, RelataError) else _check_result(answer, checked_at)
                 for answer in answers
             ),
             checked_at,
@@ -380,13 +433,18 @@ class Relata:
         resource: Object,
         permission: str,
         *,
+        context: Context = _NO_CONTEXT,
         contextual: Iterable[Relationship | str] = (),
         consistency: Consistency = MINIMIZE_LATENCY,
     ) -> ExpandResult:
         """The tree of who is in the permission of the resource, down to stored subjects."""
         object_ = _object(resource)
         tree, revision = self._ask(
-            lambda session: session.expand(object_, permission), consistency, contextual, ()
+            lambda session: session.expand(object_, permission),
+            consistency,
+            context,
+            contextual,
+            (),
         )
         return ExpandResult(tree, self._zed_token(revision))
 
@@ -396,6 +454,7 @@ class Relata:
         permission: str,
         subject: Subject,
         *,
+        context: Context = _NO_CONTEXT,
         contextual: Iterable[Relationship | str] = (),
         consistency: Consistency = MINIMIZE_LATENCY,
         limit: int | None = None,
@@ -404,17 +463,23 @@ class Relata:
         """The ids of all resources of a type that the subject has the permission on."""
         asking = _subject(subject)
         known = self._parse_contextual(contextual)
-        question = question_digest("resources", resource_type, permission, asking, sorted(known))
+        question = question_digest(
+            "resources", resource_type, permission, asking, sorted(known), _sorted(context)
+        )
         consistency, after = self._page(consistency, limit, cursor, question)
-        ids, revision = self._ask(
+        found, revision = self._ask(
             lambda session: session.lookup_resources(resource_type, permission, asking),
             consistency,
+            context,
             known,
             (asking,),
         )
-        page, more = _cut(ids, after, limit)
+        page, more = _cut(_merged(found.ids, found.conditional), after, limit)
         return ResourcesResult(
-            page, self._zed_token(revision), _next_cursor(question, revision, page, more)
+            tuple(id_ for id_ in page if id_ not in found.conditional),
+            self._zed_token(revision),
+            _next_cursor(question, revision, page, more),
+            {id_: found.conditional[id_] for id_ in page if id_ in found.conditional},
         )
 
     def lookup_subjects(
@@ -424,6 +489,7 @@ class Relata:
         subject_type: str,
         subject_relation: str = "",
         *,
+        context: Context = _NO_CONTEXT,
         contextual: Iterable[Relationship | str] = (),
         consistency: Consistency = MINIMIZE_LATENCY,
         limit: int | None = None,
@@ -437,7 +503,13 @@ class Relata:
         object_ = _object(resource)
         known = self._parse_contextual(contextual)
         question = question_digest(
-            "subjects", object_, permission, subject_type, subject_relation, sorted(known)
+            "subjects",
+            object_,
+            permission,
+            subject_type,
+            subject_relation,
+            sorted(known),
+            _sorted(context),
         )
         consistency, after = self._page(consistency, limit, cursor, question)
         found, revision = self._ask(
@@ -445,16 +517,19 @@ class Relata:
                 object_, permission, subject_type, subject_relation
             ),
             consistency,
+            context,
             known,
             (),
         )
-        page, more = _cut(found.ids, after, limit)
+        page, more = _cut(_merged(found.ids, found.conditional), after, limit)
         return SubjectsResult(
-            page,
+            tuple(id_ for id_ in page if id_ not in found.conditional),
             found.wildcard,
             found.excluded_ids,
             self._zed_token(revision),
             _next_cursor(question, revision, page, more),
+            {id_: found.conditional[id_] for id_ in page if id_ in found.conditional},
+            found.wildcard_waits_for,
         )
 
     def lookup_permissions(
@@ -462,24 +537,36 @@ class Relata:
         resource: Object,
         subject: Subject,
         *,
+        context: Context = _NO_CONTEXT,
         contextual: Iterable[Relationship | str] = (),
         consistency: Consistency = MINIMIZE_LATENCY,
     ) -> PermissionsResult:
         """Every permission that the subject has on the resource."""
         object_, asking = _object(resource), _subject(subject)
-        permissions, revision = self._ask(
+        found, revision = self._ask(
             lambda session: session.lookup_permissions(object_, asking),
             consistency,
+            context,
             contextual,
             (asking,),
         )
-        return PermissionsResult(permissions, self._zed_token(revision))
+        return PermissionsResult(found.names, self._zed_token(revision), found.conditional)
 
     # Following the store
 
     def refresh(self) -> None:
         """Take in what has been committed to the database since the last time."""
         self._replica.refresh()
+
+    def collect_expired(self) -> int:
+        """Remove the relationships that have expired; return how many.
+
+        No question has seen them since; removing them gives their room back. A database that is
+        followed is kept so by itself, every minute.
+        """
+        collected = self._replica.collect_expired()
+        self.refresh()
+        return collected
 
     def ready(self) -> bool:
         """Whether the graph has all that the database had when asked."""
@@ -496,6 +583,7 @@ class Relata:
         self,
         ask: Callable[[Session], T],
         consistency: Consistency,
+        context: Context,
         contextual: Iterable[Relationship | str],
         asking: Sequence[SubjectRef],
     ) -> tuple[T, int]:
@@ -505,14 +593,18 @@ class Relata:
         question-only relation may speak.
         """
         known = self._parse_contextual(contextual)
+        if context:
+            self._require_context(context)
         return self._replica.ask(
-            lambda engine, view: ask(self._session(engine, view, known, asking)), consistency
+            lambda engine, view: ask(self._session(engine, view, context, known, asking)),
+            consistency,
         )
 
     def _session(
         self,
         engine: Engine,
         view: View,
+        context: Context,
         contextual: Sequence[Relationship],
         asking: Sequence[SubjectRef],
     ) -> Session:
@@ -521,8 +613,10 @@ class Relata:
                 field = f"contextual_relationships[{index}]"
                 require_allowed(engine.schema, relationship, field=field)
                 self._require_own(relationship, asking, field)
-            return Session(engine, engine.extend(view, contextual), self.limits.work)
-        return Session(engine, view.own(), self.limits.work)
+            view = engine.extend(view, contextual)
+        else:
+            view = view.own()
+        return Session(engine, view, self.limits.work, context=context)
 
     def _require_own(
         self, relationship: Relationship, asking: Sequence[SubjectRef], field: str
@@ -558,7 +652,31 @@ class Relata:
             self._require_at_most(index + 1, self.limits.contextual, "contextual_relationships")
             field = f"contextual_relationships[{index}]"
             parsed.append(parse_relationship(relationship, field=field))
+        if len(parsed) > 1:
+            _refuse_two_of_one(parsed)
         return parsed
+
+    def _parse_question(self, question: Question) -> _ParsedQuestion:
+        if question.context:
+            self._require_context(question.context)
+        return _ParsedQuestion(
+            _object(question.resource),
+            question.permission,
+            _subject(question.subject),
+            question.context,
+        )
+
+    def _require_context(self, context: Context) -> None:
+        try:
+            size = len(msgspec.json.encode(context))
+        except (msgspec.EncodeError, TypeError, ValueError, RecursionError, OverflowError):
+            raise ContextError(
+                "the context has a value that JSON has no form for", field="context"
+            ) from None
+        if size > self.limits.context_bytes:
+            raise LimitExceededError(
+                f"the context is longer than {self.limits.context_bytes} bytes", field="context"
+            )
 
     def _parse_preconditions(self, preconditions: Iterable[Precondition]) -> list[Precondition]:
         parsed: list[Precondition] = []
@@ -571,9 +689,10 @@ class Relata:
         for index, update in enumerate(updates):
             relationship = update.relationship
             field = f"updates[{index}].relationship"
-            require_allowed(schema, relationship, field=field)
+            deleting = update.operation is Operation.DELETE
+            require_allowed(schema, relationship, field=field, deleting=deleting)
             name = f"{relationship.resource.type}#{relationship.relation}"
-            if name in self.question_only and update.operation is not Operation.DELETE:
+            if name in self.question_only and not deleting:
                 raise QuestionOnlyError(
                     f"`{name}` exists only for a question and can't be stored; "
                     "send it as a contextual relationship",
@@ -625,9 +744,54 @@ class _ParsedQuestion(msgspec.Struct, frozen=True):
     resource: ObjectRef
     permission: str
     subject: SubjectRef
+    context: Context | None
 
 
-_PERMISSIONSHIP = (Permissionship.DENIED, Permissionship.ALLOWED)
+class _Sessions:
+    """The sessions of a batch: one for each context, so that equal contexts share what is found."""
+
+    def __init__(self, first: Session) -> None:
+        self._first = first
+        self._others: dict[bytes, Session] = {}
+
+    def of(self, context: Context | None) -> Session:
+        """The session of a context; the batch's own for none."""
+        if context is None:
+            return self._first
+        key = _sorted(context)
+        session = self._others.get(key)
+        if session is None:
+            session = self._others[key] = self._first.with_context(context)
+        return session
+
+
+_ALLOWED = (Permissionship.DENIED, Permissionship.ALLOWED)
+
+
+def _check_result(answer: Answer, checked_at: str) -> CheckResult:
+    if isinstance(answer, frozenset):
+        return CheckResult(Permissionship.CONDITIONAL, checked_at, tuple(sorted(answer)))
+    return CheckResult(_ALLOWED[answer], checked_at)
+
+
+def _sorted(context: Context) -> bytes:
+    """A context as bytes that are equal for equal contexts."""
+    return msgspec.json.encode(context, order="deterministic")
+
+
+def _merged(ids: Sequence[str], conditional: Mapping[str, object]) -> Sequence[str]:
+    return sorted([*ids, *conditional]) if conditional else ids
+
+
+def _refuse_two_of_one(contextual: Sequence[Relationship]) -> None:
+    """One relationship with two caveats or expirations: which one is meant?"""
+    seen: dict[Relationship, Relationship] = {}
+    for index, relationship in enumerate(contextual):
+        if seen.setdefault(relationship.key, relationship) != relationship:
+            raise InvalidArgumentError(
+                f"`{relationship.key}` is given twice, with different caveats or expirations",
+                field=f"contextual_relationships[{index}]",
+            )
 
 
 @lru_cache(maxsize=16_384)
@@ -638,12 +802,6 @@ def _object(value: Object) -> ObjectRef:
 @lru_cache(maxsize=16_384)
 def _subject(value: Subject) -> SubjectRef:
     return parse_subject(value)
-
-
-def _parsed_question(question: Question) -> _ParsedQuestion:
-    return _ParsedQuestion(
-        _object(question.resource), question.permission, _subject(question.subject)
-    )
 
 
 def _parsed_update(update: Update | Relationship | str) -> Update:
@@ -688,11 +846,27 @@ def _row(after: str) -> int:
     return int(after)
 
 
-def _schema_text(schema: str | Path) -> tuple[str, str]:
-    """A schema's text and what to call it in errors; a text that ends in `.zed` is a path."""
-    if isinstance(schema, str) and not schema.endswith(".zed"):
-        return schema, "schema"
+def _compiled(schema: str | Path, source: str) -> Schema:
+    return (
+        compile_file(schema) if isinstance(schema, Path) else compile_schema(schema, source=source)
+    )
+
+
+def _rechecked(current: Current, schema: Schema) -> dict[str, Callable[[Relationship], str | None]]:
+    """For each caveat that takes other parameters than now, how to find what no longer fits it."""
+    present = {} if current.engine is None else current.engine.schema.caveats
+    return {
+        name: partial(_context_fault, new.caveat)
+        for name, new in schema.caveats.items()
+        if name in present and present[name].caveat.parameters != new.caveat.parameters
+    }
+
+
+def _context_fault(caveat: Caveat, relationship: Relationship) -> str | None:
+    """What is wrong with a stored context under a new form of its caveat."""
+    stored = relationship.caveat
     try:
-        return Path(schema).read_text(encoding="utf-8"), Path(schema).name
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidArgumentError(f"`{schema}` cannot be read: {error}", field="schema") from error
+        caveat.require_context({} if stored is None else stored.values, field="schema")
+    except ContextError as error:
+        return error.message
+    return None

@@ -4,13 +4,14 @@
     ├── SchemaError
     │   ├── SchemaParseError            schema_parse_error
     │   ├── SchemaTypeError             schema_type_error
-    │   ├── SchemaUnsupportedError      schema_unsupported
     │   ├── SchemaMissingError          schema_missing
     │   └── SchemaStrandsError          schema_strands_relationships
     ├── InvalidArgumentError            invalid_argument
     │   ├── UnknownDefinitionError      unknown_definition
     │   ├── UnknownRelationError        unknown_relation
     │   ├── SubjectNotAllowedError      subject_not_allowed
+    │   ├── UnknownCaveatError          unknown_caveat
+    │   ├── ContextError                invalid_context
     │   ├── PermissionNotWritableError  permission_not_writable
     │   ├── QuestionOnlyError           question_only_relation
     │   ├── CursorError                 invalid_cursor
@@ -19,6 +20,7 @@
     │   ├── RelationshipExistsError     relationship_exists
     │   ├── PreconditionFailedError     precondition_failed
     │   └── WriteConflictError          write_conflict
+    ├── CaveatFailedError               caveat_failed
     ├── LimitExceededError              limit_exceeded
     ├── SnapshotUnavailableError        snapshot_unavailable
     ├── NotFreshError                   not_fresh
@@ -104,12 +106,6 @@ class SchemaTypeError(_DiagnosedError):
     code = "schema_type_error"
 
 
-class SchemaUnsupportedError(_DiagnosedError):
-    """The text uses a part of the language that is understood but not evaluated."""
-
-    code = "schema_unsupported"
-
-
 class SchemaMissingError(SchemaError):
     """No schema has been written yet."""
 
@@ -148,6 +144,18 @@ class SubjectNotAllowedError(InvalidArgumentError):
     """The relation does not allow subjects of this kind."""
 
     code = "subject_not_allowed"
+
+
+class UnknownCaveatError(InvalidArgumentError):
+    """The schema has no such caveat."""
+
+    code = "unknown_caveat"
+
+
+class ContextError(InvalidArgumentError):
+    """A caveat's context names a parameter that it has not, or a value of another type."""
+
+    code = "invalid_context"
 
 
 class PermissionNotWritableError(InvalidArgumentError):
@@ -194,6 +202,13 @@ class WriteConflictError(ConflictError):
     """Another writer was in the way; the same write may succeed when tried again."""
 
     code = "write_conflict"
+
+
+class CaveatFailedError(RelataError):
+    """A caveat on which the answer depends has no value for its context: a division by zero, an
+    index past the end, more work than is allowed. It is never answered as a denial."""
+
+    code = "caveat_failed"
 
 
 class LimitExceededError(RelataError):

@@ -5,6 +5,11 @@ A relationship reads `organization:acme#member@user:anne`: the resource's type e
 whose type ends at its first `:` and whose relation, if any, follows a `#`
 (`document:readme#viewer@group:eng#member`). `user:*` is the wildcard: every user.
 
+A relationship may hold under a condition and for a time, in brackets after the subject:
+`document:readme#viewer@user:anne[on_weekdays:{"days":5}][expiration:2030-01-01T00:00:00Z]`. Caveat
+and expiration are what is said of a relationship, not which one it is: two relationships with one
+resource, relation and subject are the same.
+
 Object ids are a superset of SpiceDB's: any printable character but whitespace, `#`, `[` and `]`,
 so `user:auth0|123`, `user:anne@example.com` and `capability:read:posts` are ids. Ids are compared
 code point by code point: nothing is folded, trimmed or normalised.
@@ -16,7 +21,9 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Literal
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import msgspec
 
@@ -25,11 +32,18 @@ from relata.errors import InvalidArgumentError
 WILDCARD = "*"
 MAX_ID_BYTES = 1024
 MAX_NAME_BYTES = 128
+MAX_CONTEXT_BYTES = 25_000
+"""The longest context of a caveat that is stored with a relationship, as JSON."""
 
 _SEGMENT = r"[a-z][a-z0-9_]{1,62}[a-z0-9]"
 _TYPE = re.compile(rf"(?:{_SEGMENT}/)*{_SEGMENT}")
 _RELATION = re.compile(_SEGMENT)
 _ID_REFUSED = re.compile(r"[\s#\[\]]")
+_CAVEAT = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9/_|-]{0,127}")
+_EXPIRATION = re.compile(r"\[expiration:([^\[\]\"]*)\]\Z")
+_MOMENT = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII
+)
 
 
 class ObjectRef(msgspec.Struct, frozen=True, order=True):
@@ -68,22 +82,67 @@ class SubjectRef(msgspec.Struct, frozen=True, order=True):
         return f"{text}#{self.relation}" if self.relation else text
 
 
-class Relationship(msgspec.Struct, frozen=True, order=True):
-    """One fact: the subject stands in the relation to the resource."""
+class CaveatRef(msgspec.Struct, frozen=True, order=True):
+    """The caveat of a relationship and the context that is stored with it."""
+
+    name: str
+    context: str = ""
+    """A JSON object with sorted keys, or empty; so equal contexts are equal texts."""
+
+    @classmethod
+    def of(cls, name: str, context: Mapping[str, Any] | None = None) -> CaveatRef:
+        """Make one of a context's values, which are what JSON has.
+
+        Raises InvalidArgumentError where they are not.
+        """
+        return cls(name, _context_text(context or {}, field="caveat"))
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The stored context's values by parameter."""
+        return msgspec.json.decode(self.context, type=dict[str, Any]) if self.context else {}
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.context}" if self.context else self.name
+
+
+class Relationship(msgspec.Struct, frozen=True):
+    """One fact: the subject stands in the relation to the resource.
+
+    With a caveat it holds where the caveat does, and with `expires_at` (UTC) until then.
+    """
 
     resource: ObjectRef
     relation: str
     subject: SubjectRef
+    caveat: CaveatRef | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def key(self) -> Relationship:
+        """Which relationship this is: itself without caveat and expiration."""
+        if self.caveat is None and self.expires_at is None:
+            return self
+        return Relationship(self.resource, self.relation, self.subject)
+
+    def __lt__(self, other: Relationship) -> bool:
+        return str(self) < str(other)
 
     def __str__(self) -> str:
-        return f"{self.resource}#{self.relation}@{self.subject}"
+        text = f"{self.resource}#{self.relation}@{self.subject}"
+        if self.caveat is not None:
+            text += f"[{self.caveat}]"
+        if self.expires_at is not None:
+            text += f"[expiration:{moment_text(self.expires_at)}]"
+        return text
 
 
 class Kind(msgspec.Struct, frozen=True, order=True):
     """The kind of a relationship: its resource's type, its relation, what kind of subject.
 
     `user`, `user:*` and `group#member` on one relation are three kinds; the id `*` occurs in
-    relationships of a wildcard kind and in no other.
+    relationships of a wildcard kind and in no other. `user with tuesday` and
+    `user with expiration` are kinds of their own beside `user`.
     """
 
     resource_type: str
@@ -91,12 +150,20 @@ class Kind(msgspec.Struct, frozen=True, order=True):
     subject_type: str
     subject_relation: str = ""
     wildcard: bool = False
+    caveat: str = ""
+    expiration: bool = False
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether its relationships carry a caveat or an expiration."""
+        return self.expiration or bool(self.caveat)
 
     def __str__(self) -> str:
         subject = f"{self.subject_type}:*" if self.wildcard else self.subject_type
         if self.subject_relation:
             subject = f"{subject}#{self.subject_relation}"
-        return f"{self.resource_type}#{self.relation}@{subject}"
+        traits = traits_text(self.caveat, expiration=self.expiration)
+        return f"{self.resource_type}#{self.relation}@{subject}{traits}"
 
 
 def relationship_kind(relationship: Relationship) -> Kind:
@@ -108,7 +175,15 @@ def relationship_kind(relationship: Relationship) -> Kind:
         subject.type,
         subject.relation,
         subject.is_wildcard,
+        "" if relationship.caveat is None else relationship.caveat.name,
+        relationship.expires_at is not None,
     )
+
+
+def traits_text(caveat: str, *, expiration: bool) -> str:
+    """What a schema writes after a kind of subject: ` with tuesday and expiration`, or nothing."""
+    traits = [*filter(None, [caveat]), *(["expiration"] if expiration else [])]
+    return f" with {' and '.join(traits)}" if traits else ""
 
 
 class RelationshipFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,7 +212,7 @@ class Operation(enum.StrEnum):
     CREATE = "create"
     """Store it; an error if it is there already."""
     TOUCH = "touch"
-    """Store it; nothing if it is there already."""
+    """Store it; if it is there already, with this caveat and expiration in place of its own."""
     DELETE = "delete"
     """Remove it; nothing if it is not there."""
 
@@ -214,35 +289,130 @@ def parse_subject(value: SubjectRef | ObjectRef | str, *, field: str = "subject"
 
 
 def parse_relationship(value: Relationship | str, *, field: str = "relationship") -> Relationship:
-    """Read `organization:acme#member@user:anne`.
+    """Read `organization:acme#member@user:anne`, with caveat and expiration if they follow.
 
-    Raises InvalidArgumentError, naming `field` and the part that is wrong; a caveat or an
-    expiration in brackets is refused, not ignored.
+    Raises InvalidArgumentError, naming `field` and the part that is wrong.
     """
     if isinstance(value, Relationship):
         parse_object(value.resource, field=field)
         check_relation_name(value.relation, field=field)
-        subject = parse_subject(value.subject, field=field)
-        return Relationship(value.resource, value.relation, subject)
-    resource, hash_sign, rest = value.partition("#")
-    relation, at_sign, subject_text = rest.partition("@")
+        return Relationship(
+            value.resource,
+            value.relation,
+            parse_subject(value.subject, field=field),
+            _checked_caveat(value.caveat, field),
+            _utc(value.expires_at, field),
+        )
+    fact, bracket, rest = value.partition("[")
+    resource, hash_sign, named = fact.partition("#")
+    relation, at_sign, subject_text = named.partition("@")
     if not hash_sign or not at_sign:
         raise InvalidArgumentError(
             f"`{_shorten(value)}` is not a relationship; "
             "write `type:id#relation@type:id` or `type:id#relation@type:id#relation`",
             field=field,
         )
-    if subject_text.endswith("]") and "[" in subject_text:
-        bracket = subject_text[subject_text.index("[") :]
-        raise InvalidArgumentError(
-            f"`{_shorten(bracket)}`: caveats and expirations of relationships are not evaluated "
-            "by this version, so they cannot be stored",
-            field=field,
-        )
     check_relation_name(relation, field=field)
     return Relationship(
-        parse_object(resource, field=field), relation, parse_subject(subject_text, field=field)
+        parse_object(resource, field=field),
+        relation,
+        parse_subject(subject_text, field=field),
+        *(_parse_traits(bracket + rest, field) if bracket else ()),
     )
+
+
+def parse_moment(text: str, *, field: str) -> datetime:
+    """Read a moment as RFC 3339 writes it; of its seconds, parts finer than millionths are cut.
+
+    Raises InvalidArgumentError, naming `field`.
+    """
+    try:
+        if _MOMENT.fullmatch(text):
+            return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass  # a month of 13, a year before the first
+    raise InvalidArgumentError(
+        f"`{_shorten(text)}` is not a moment; write it as RFC 3339 does, `2030-12-31T23:59:59Z`",
+        field=field,
+    )
+
+
+def moment_text(moment: datetime) -> str:
+    """Write a moment in UTC as RFC 3339 does."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _parse_traits(text: str, field: str) -> tuple[CaveatRef | None, datetime | None]:
+    """Read `[caveat:{…}][expiration:…]`, either of which may be missing."""
+    expires_at = None
+    expiration = _EXPIRATION.search(text)
+    if expiration:
+        expires_at = parse_moment(expiration[1], field=field)
+        text = text[: expiration.start()]
+    if not text:
+        return None, expires_at
+    if not text.endswith("]"):
+        raise InvalidArgumentError(
+            f"`{_shorten(text)}` is not closed; "
+            'write `[caveat]`, `[caveat:{"parameter": value}]` or `[expiration:moment]`',
+            field=field,
+        )
+    name, colon, context = text[1:-1].partition(":")
+    _check_caveat_name(name, field)
+    if not colon:
+        return CaveatRef(name), expires_at
+    return CaveatRef(name, _context_text(_context_values(context, field), field)), expires_at
+
+
+def _context_values(text: str, field: str) -> dict[str, Any]:
+    _check_context_size(len(text), field)
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        raise InvalidArgumentError(
+            f"the caveat's context `{_shorten(text)}` is not a JSON object", field=field
+        ) from None
+
+
+def _context_text(values: Mapping[str, Any], field: str) -> str:
+    if not values:
+        return ""
+    try:
+        text = msgspec.json.encode(values, order="deterministic").decode()
+    except (msgspec.EncodeError, TypeError, UnicodeError, RecursionError, OverflowError):
+        raise InvalidArgumentError(
+            "the caveat's context has a value that JSON has no form for", field=field
+        ) from None
+    _check_context_size(len(text.encode()), field)
+    return text
+
+
+def _check_context_size(size: int, field: str) -> None:
+    if size > MAX_CONTEXT_BYTES:
+        raise InvalidArgumentError(
+            f"the caveat's context is longer than {MAX_CONTEXT_BYTES} bytes", field=field
+        )
+
+
+def _checked_caveat(caveat: CaveatRef | None, field: str) -> CaveatRef | None:
+    if caveat is None:
+        return None
+    _check_caveat_name(caveat.name, field)
+    values = _context_values(caveat.context, field) if caveat.context else {}
+    return CaveatRef(caveat.name, _context_text(values, field))
+
+
+def _check_caveat_name(name: str, field: str) -> None:
+    if not _CAVEAT.fullmatch(name):
+        raise InvalidArgumentError(f"`{_shorten(name)}` cannot name a caveat", field=field)
+
+
+def _utc(moment: datetime | None, field: str) -> datetime | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise InvalidArgumentError("the expiration has no time zone; give it one", field=field)
+    return moment.astimezone(UTC)
 
 
 def check_relation_name(name: str, *, field: str) -> None:

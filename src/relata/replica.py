@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from relata.api_keys import ApiKeys
@@ -39,6 +41,10 @@ _ENGINES_KEPT = 3
 """How many engines of earlier schemas are kept for such questions."""
 _LONGEST_PAUSE = 5.0
 """Seconds between two tries to follow a database that is away."""
+_COLLECTION_PAUSE = 60.0
+"""Seconds between two collections of expired relationships."""
+_COLLECTED_AT_ONCE = 1_000
+"""How many one write removes, so that no other write waits long."""
 _log = logging.getLogger(__name__)
 
 
@@ -143,6 +149,16 @@ class Replica:
                 self._graph.revision = state.head
                 self.current = current
 
+    def collect_expired(self) -> int:
+        """Remove the relationships that have expired; return how many."""
+        self._require_open()
+        now, collected = datetime.now(UTC), 0
+        while True:
+            batch = self._store.collect_expired(before=now, limit=_COLLECTED_AT_ONCE)
+            collected += batch
+            if batch < _COLLECTED_AT_ONCE or self._stopping.is_set():
+                return collected
+
     def ready(self) -> bool:
         """Whether the graph has all that the database had when asked."""
         return self._store.state().head <= self._graph.revision
@@ -191,10 +207,13 @@ class Replica:
         return thread
 
     def _follow(self, seconds: float) -> None:
-        failures = 0
+        failures, collect_at = 0, time.monotonic() + _COLLECTION_PAUSE
         while not self._stopping.wait(min(seconds * 2 ** min(failures, 10), _LONGEST_PAUSE)):
             try:
                 self.refresh()
+                if time.monotonic() >= collect_at:
+                    collect_at = time.monotonic() + _COLLECTION_PAUSE
+                    self.collect_expired()
             except Exception as error:  # noqa: BLE001  a database that is away may be back
                 if not failures:
                     _log.error("cannot follow the database, answers may be stale: %s", error)

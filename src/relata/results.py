@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
-from relata.engine import ExpandNode, Permissionship
+from relata.engine import ExpandNode, ExplainNode, Permissionship
 from relata.errors import RelataError
-from relata.relationships import Relationship
+from relata.relationships import Kind, Relationship
+from relata.schema.diff import SchemaDiff
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """The answer to a check."""
+    """The answer to a check; a conditional one says which parameters of caveats are missing."""
 
     permissionship: Permissionship
     checked_at: str
+    missing_context: tuple[str, ...] = ()
+    explanation: ExplainNode | None = None
+    """Why, where that was asked for."""
 
     @property
     def allowed(self) -> bool:
@@ -39,17 +45,23 @@ class ExpandResult(msgspec.Struct, frozen=True):
 
 
 class ResourcesResult(msgspec.Struct, frozen=True):
-    """Ids of resources, sorted. With a `cursor` there are more."""
+    """Ids of resources, sorted. With a `cursor` there are more.
+
+    `conditional` has further ids, by which the question is allowed once the context that each is
+    listed with is given.
+    """
 
     resource_ids: tuple[str, ...]
     looked_up_at: str
     cursor: str | None = None
+    conditional: Mapping[str, tuple[str, ...]] = {}
 
 
 class SubjectsResult(msgspec.Struct, frozen=True):
-    """Ids of subjects, sorted, and with `wildcard` everybody but the excluded.
+    """Ids of subjects, sorted, and with `wildcard` everybody but the excluded and the conditional.
 
-    With a `cursor` there are more ids; `wildcard` and `excluded_ids` are whole on every page.
+    `conditional` has further ids, each with the context that it lacks. With a `cursor` there are
+    more ids; the rest is whole on every page.
     """
 
     subject_ids: tuple[str, ...]
@@ -57,13 +69,17 @@ class SubjectsResult(msgspec.Struct, frozen=True):
     excluded_ids: tuple[str, ...]
     looked_up_at: str
     cursor: str | None = None
+    conditional: Mapping[str, tuple[str, ...]] = {}
+    wildcard_missing_context: tuple[str, ...] | None = None
+    """What everybody else lacks, where everybody else has it on a condition; otherwise None."""
 
 
 class PermissionsResult(msgspec.Struct, frozen=True):
-    """Names of permissions, sorted."""
+    """Names of permissions, sorted, and those that lack context, with what they lack."""
 
     permissions: tuple[str, ...]
     looked_up_at: str
+    conditional: Mapping[str, tuple[str, ...]] = {}
 
 
 class WriteResult(msgspec.Struct, frozen=True):
@@ -93,3 +109,15 @@ class SchemaResult(msgspec.Struct, frozen=True):
 
     text: str
     zed_token: str
+
+
+class SchemaDiffResult(msgspec.Struct, frozen=True):
+    """What another schema would change.
+
+    `blocked_by` has a stored relationship of each kind that is in its way; while there are any,
+    it cannot be written. `compared_at` is the zed token of the schema in force.
+    """
+
+    diff: SchemaDiff
+    blocked_by: Mapping[Kind, Relationship]
+    compared_at: str

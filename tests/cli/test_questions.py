@@ -33,6 +33,7 @@ def test_a_check_in_json_has_the_fields_of_the_http_api(
     assert printed.json == {
         "allowed": allowed,
         "permissionship": "allowed" if allowed else "denied",
+        "missing_context": [],
         "checked_at": printed.json["checked_at"],
     }
 
@@ -125,6 +126,8 @@ def test_expand_in_json_is_the_whole_tree(cli: Commands) -> None:
         "expression": "owner",
         "operation": "leaf",
         "subjects": ["user:olga"],
+        "conditional": {},
+        "missing_context": [],
         "children": [],
         "cycle": False,
     }
@@ -168,13 +171,23 @@ def test_a_lookup_prints_a_line_for_each(
     [
         (
             ("resources", "document", "view", "user:anne"),
-            {"resource_ids": ["public", "readme"], "cursor": None},
+            {"resource_ids": ["public", "readme"], "conditional": {}, "cursor": None},
         ),
         (
             ("subjects", "document:public", "view", "user"),
-            {"subject_ids": [], "wildcard": True, "excluded_ids": ["bob"], "cursor": None},
+            {
+                "subject_ids": [],
+                "conditional": {},
+                "wildcard": True,
+                "wildcard_missing_context": None,
+                "excluded_ids": ["bob"],
+                "cursor": None,
+            },
         ),
-        (("permissions", "document:readme", "user:olga"), {"permissions": ["edit", "view"]}),
+        (
+            ("permissions", "document:readme", "user:olga"),
+            {"permissions": ["edit", "view"], "conditional": {}},
+        ),
     ],
 )
 def test_a_lookup_in_json(

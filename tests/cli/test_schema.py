@@ -30,7 +30,7 @@ def test_a_schema_comes_from_standard_input_too(empty: Commands) -> None:
 
 def test_a_check_counts_and_needs_no_database(empty: Commands, tmp_path: Path) -> None:
     printed = empty("schema", "check", "-", stdin=SCHEMA)
-    assert printed == (0, "standard input: 4 definitions, no errors\n", "")
+    assert printed == (0, "standard input: 4 definitions, no errors, no warnings\n", "")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -48,7 +48,7 @@ def run_blocks(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     *printed, rest = finished.stdout.split(f"{_END_OF_BLOCK}\n")

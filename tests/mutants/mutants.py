@@ -7,18 +7,26 @@ each of them.
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
+from typing import Any
 
 import pytest
+from msgspec import structs
 
-from relata.engine import Session, check
+from relata.caveats import Outcome
+from relata.engine import Answer, Engine, FoundResources, Session, check
 from relata.engine.check import Check, Checks, Run
+from relata.engine.conditions import Conditions
 from relata.engine.lookup_resources import BackwardSearch
 from relata.engine.lookup_subjects import SubjectSet, SubjectSets
-from relata.engine.plan import Direct, Name, Plan, Public, Term, _Terms
+from relata.engine.plan import Direct, Name, Plan, Public, Same, Term, _Terms
+from relata.engine.reading import HOPEFULLY, SURELY, Reading
 from relata.engine.solve import Equation, Fixed, Key, solve
-from relata.graph import Edge, Names, Resident, View, resident
+from relata.errors import RelataError
+from relata.graph import Edge, Names, Resident, Trait, View, resident
 from relata.relationships import Kind, Relationship, SubjectRef, relationship_kind
 
 Patch = pytest.MonkeyPatch
@@ -40,8 +48,7 @@ def subject_relation_is_ignored(patch: Patch) -> None:
     stored = _Terms._stored
 
     def careless(self: _Terms, number: int, kind: Kind) -> Term:
-        plain = Kind(kind.resource_type, kind.relation, kind.subject_type, "", kind.wildcard)
-        return stored(self, number, plain)
+        return stored(self, number, structs.replace(kind, subject_relation=""))
 
     patch.setattr(_Terms, "_stored", careless)
 
@@ -109,8 +116,8 @@ def all_skips_types_without_the_target(patch: Patch) -> None:
 def arrow_keeps_the_first_parent(patch: Patch) -> None:
     """Of several parents or groups only the one whose id sorts first is asked."""
 
-    def through(self: Checks, kind: int, number: int, possibly: bool) -> Check:
-        target = self.of(number, possibly=possibly)
+    def through(self: Checks, kind: int, number: int, reading: Reading) -> Check:
+        target = self.of(number, reading)
 
         def first(run: Run, node: int) -> bool:
             others = run.forward[kind].get(node)
@@ -128,8 +135,9 @@ def cut_cycle_is_remembered(patch: Patch) -> None:
         entry: int,
         size: int,
         leaves: Sequence[Sequence[Check]],
-        edges: Sequence[Sequence[tuple[int, int]]],
+        edges: Sequence[Sequence[tuple[int, int, bool]]],
         memory: int,
+        unknown: bool,
     ) -> Callable[[Run, Collection[int]], bool]:
         def visit(run: Run, node: int, member: int, way: frozenset[int]) -> bool:
             key = node * size + member
@@ -139,8 +147,9 @@ def cut_cycle_is_remembered(patch: Patch) -> None:
             if key not in known:
                 known[key] = any(leaf(run, node) for leaf in leaves[member]) or any(
                     visit(run, other, target, way | {key})
-                    for kind, target in edges[member]
+                    for kind, target, conditional in edges[member]
                     for other in ((node,) if kind < 0 else run.forward[kind].get(node) or ())
+                    if not conditional or run.holds(kind, node, other, unknown)
                 )
             return known[key]
 
@@ -198,10 +207,10 @@ def memory_ignores_the_subject(patch: Patch) -> None:
     run_of = Session._run
     shared: dict[tuple[int, str, str], dict[int, dict[int, bool]]] = {}
 
-    def forgetful(self: Session, subject: SubjectRef) -> tuple[Checks, Run]:
-        checks, run = run_of(self, subject)
+    def forgetful(self: Session, subject: SubjectRef) -> tuple[Plan, Checks, Run]:
+        plan, checks, run = run_of(self, subject)
         run.known = shared.setdefault((id(self), subject.type, subject.relation), run.known)
-        return checks, run
+        return plan, checks, run
 
     patch.setattr(Session, "_run", forgetful)
 
@@ -218,12 +227,10 @@ def stale_relationships_count(patch: Patch) -> None:
     """A stored `team:t#member` counts where the schema allows only `team`."""
 
     def loose(relationship: Relationship) -> Kind:
-        kind = relationship_kind(relationship)
-        return Kind(kind.resource_type, kind.relation, kind.subject_type, "", kind.wildcard)
+        return structs.replace(relationship_kind(relationship), subject_relation="")
 
     def edges_of(self: Resident, kind: Kind) -> resident._Edges:
-        plain = Kind(kind.resource_type, kind.relation, kind.subject_type, "", kind.wildcard)
-        return original(self, plain)
+        return original(self, structs.replace(kind, subject_relation=""))
 
     original = Resident._edges_of
     patch.setattr(resident, "relationship_kind", loose)
@@ -268,6 +275,143 @@ def lookup_of_subjects_loses_a_wildcard_in_intersections(patch: Patch) -> None:
     patch.setattr(SubjectSets, "meet", meet)
 
 
+def caveats_are_ignored(patch: Patch) -> None:
+    """Whatever a caveat says, its relationship holds."""
+    patch.setattr(Conditions, "outcome", lambda self, kind, trait, _: not self.has_expired(trait))
+
+
+def _count_unknown_as(answer: bool, patch: Patch) -> None:
+    holds = Run.holds
+
+    def decided(self: Run, kind: int, at: int, other: int, _: bool) -> bool:
+        return holds(self, kind, at, other, answer)
+
+    patch.setattr(Run, "holds", decided)
+
+
+def unknown_is_granted(patch: Patch) -> None:
+    """What waits for context is granted meanwhile."""
+    _count_unknown_as(True, patch)
+
+
+def unknown_is_denied(patch: Patch) -> None:
+    """What waits for context is denied meanwhile, and nobody is told."""
+    holds = Run.holds
+    patch.setattr(
+        Run, "holds", lambda self, kind, at, other, _: holds(self, kind, at, other, False)
+    )
+
+
+def unknown_is_not_turned_over(patch: Patch) -> None:
+    """An exclusion takes what it subtracts for granted or not as its base does."""
+    patch.setattr(Reading, "subtracted", lambda self: Reading(not self.undefined, self.unknown))
+
+
+def the_question_s_context_comes_first(patch: Patch) -> None:
+    """A caller can override the context that is stored."""
+    outcome = Conditions.outcome
+
+    def override(
+        self: Conditions, kind: int, trait: Trait, spend: Callable[[int], None]
+    ) -> Outcome:
+        stored = json.loads(trait.context) if trait.context else {}
+        left = {name: value for name, value in stored.items() if name not in self._context}
+        return outcome(self, kind, trait._replace(context=json.dumps(left)), spend)
+
+    patch.setattr(Conditions, "outcome", override)
+
+
+def what_has_expired_still_grants(patch: Patch) -> None:
+    """A relationship outlives its expiration."""
+    patch.setattr(Conditions, "now", 0)
+
+
+def contextual_relationships_do_not_replace(patch: Patch) -> None:
+    """Beside a contextual relationship the stored one of the same key still counts."""
+    patch.setattr(Engine, "_edges_of_key", lambda self, relationship: iter(()))
+
+
+def all_loses_what_does_not_hold(patch: Patch) -> None:
+    """`.all()` leaves out the relationships whose caveats are false."""
+
+    def is_there(self: Run, kind: int, resource: int, subject: int) -> bool:
+        return self.outcome(kind, resource, subject) is not False
+
+    patch.setattr(Run, "is_there", is_there)
+
+
+def all_that_is_unknown_is_missing(patch: Patch) -> None:
+    """Parameters of branches that do not matter are asked for too."""
+    module = import_module("relata.engine.unknown")
+    is_unknown = module._Search._is_unknown
+
+    def careless(self: Any, term: Term, *at: Any) -> bool:
+        combined = not isinstance(term, Direct | Public | Same)
+        return combined or bool(is_unknown(self, term, *at))
+
+    patch.setattr(module._Search, "_is_unknown", careless)
+
+
+def subtracted_parameters_are_not_missed(patch: Patch) -> None:
+    """What an exclusion waits for is not asked for."""
+    module = import_module("relata.engine.unknown")
+    term_of = module._Search._term
+
+    def base_only(self: Any, term: Term, node: int, is_subtracted: bool) -> Iterator[Any]:
+        return iter(()) if is_subtracted else term_of(self, term, node, is_subtracted)
+
+    patch.setattr(module._Search, "_term", base_only)
+
+
+def one_branch_s_parameters_are_lost(patch: Patch) -> None:
+    """Of two conditional ways only one is reported."""
+    module = import_module("relata.engine.unknown")
+    over = module._Search._over
+
+    def first(self: Any, *arguments: Any) -> Iterator[Any]:
+        yield from itertools.islice(over(self, *arguments), 1)
+
+    patch.setattr(module._Search, "_over", first)
+
+
+def a_failed_caveat_denies(patch: Patch) -> None:
+    """A division by zero is taken for a no."""
+    outcome = Conditions.outcome
+
+    def denying(self: Conditions, kind: int, trait: Trait, spend: Callable[[int], None]) -> Outcome:
+        found = outcome(self, kind, trait, spend)
+        return False if isinstance(found, RelataError) else found
+
+    patch.setattr(Conditions, "outcome", denying)
+
+
+def conditional_resources_are_listed_as_allowed(patch: Patch) -> None:
+    """A lookup of resources forgets what its results wait for."""
+    answer = Session._answer
+
+    def certain(self: Session, *arguments: Any) -> Answer:
+        return bool(answer(self, *arguments)) or True
+
+    look_up = Session.lookup_resources
+
+    def careless(self: Session, *arguments: Any) -> FoundResources:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(Session, "_answer", certain)
+            return look_up(self, *arguments)
+
+    patch.setattr(Session, "lookup_resources", careless)
+
+
+def memory_is_shared_between_readings(patch: Patch) -> None:
+    """What is found where unknown counts as true is believed where it counts as false."""
+    key = Checks._key
+
+    def merged(self: Checks, number: int, reading: Reading) -> tuple[int, Reading]:
+        return key(self, number, SURELY if reading == HOPEFULLY else reading)
+
+    patch.setattr(Checks, "_key", merged)
+
+
 COMMON: Sequence[Mutant] = (
     intersection_is_a_union,
     exclusion_is_ignored,
@@ -289,6 +433,24 @@ COMMON: Sequence[Mutant] = (
     lookup_of_subjects_loses_a_wildcard_in_intersections,
 )
 """What worlds drawn at random find soon."""
+
+CONDITIONAL: Sequence[Mutant] = (
+    caveats_are_ignored,
+    unknown_is_granted,
+    unknown_is_denied,
+    unknown_is_not_turned_over,
+    the_question_s_context_comes_first,
+    what_has_expired_still_grants,
+    contextual_relationships_do_not_replace,
+    all_loses_what_does_not_hold,
+    all_that_is_unknown_is_missing,
+    subtracted_parameters_are_not_missed,
+    one_branch_s_parameters_are_lost,
+    a_failed_caveat_denies,
+    conditional_resources_are_listed_as_allowed,
+    memory_is_shared_between_readings,
+)
+"""What worlds with caveats and expirations find soon."""
 
 RARE: Sequence[Mutant] = (
     all_skips_types_without_the_target,

@@ -17,7 +17,7 @@ from tests.engine.test_shapes import (
     shape_disagreements,
     undefined_shape,
 )
-from tests.mutants.mutants import COMMON, RARE, Mutant
+from tests.mutants.mutants import COMMON, CONDITIONAL, RARE, Mutant
 from tests.reference.engine_answers import world_disagreements
 from tests.strategies import World, worlds
 
@@ -39,7 +39,14 @@ def differs(world: World) -> bool:
 def test_a_random_world_finds(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some world among the first thousand shows the fault; `find` raises where none does."""
     mutant(monkeypatch)
-    find(worlds(), differs, settings=enough, random=Random(0))
+    find(worlds(traits=False), differs, settings=enough, random=Random(0))
+
+
+@pytest.mark.parametrize("mutant", CONDITIONAL, ids=lambda mutant: mutant.__name__)
+def test_a_random_world_with_caveats_finds(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, in worlds whose relationships may not hold."""
+    mutant(monkeypatch)
+    find(worlds(traits=True), differs, settings=enough, random=Random(0))
 
 
 @pytest.mark.parametrize("mutant", RARE, ids=lambda mutant: mutant.__name__)

@@ -3,32 +3,38 @@
 One function, `disagreements`, is used for the engine (where it must find nothing) and for the
 broken evaluators in `tests/mutants/` (where it must find something).
 
-Checks and lookups of resources and permissions are compared as sets. A lookup of subjects beside a
-wildcard is compared by what it covers: an id is covered that is listed, or that the wildcard covers
-and that is not listed as excluded. What is listed must be allowed, what is excluded denied.
+Answers are compared whole: allowed, denied, or the names that are missing. A lookup of subjects is
+compared by what it says of each id, listed or covered by the wildcard, and of the wildcard itself.
+A lookup fails, as a check does, where one of its answers rests on a caveat that has failed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from relata.relationships import ObjectRef, SubjectRef
-from tests.reference.evaluator import FoundSubjects, Reference, names
+from tests.reference.evaluator import Answer, Reference, names
+
+Found = Mapping[str, bool | frozenset[str]]
+"""Answers by id."""
 
 
 class Answers(Protocol):
-    """Something that answers questions over one schema and one collection of relationships."""
+    """Something that answers questions over one schema and one collection of relationships.
 
-    def check(self, resource: ObjectRef, name: str, subject: SubjectRef) -> bool: ...
+    An answer that rests on a caveat that has failed is None; so is a list with such an answer.
+    """
 
-    def lookup_resources(self, type_: str, name: str, subject: SubjectRef) -> Iterable[str]: ...
+    def check(self, resource: ObjectRef, name: str, subject: SubjectRef) -> Answer: ...
+
+    def lookup_resources(self, type_: str, name: str, subject: SubjectRef) -> Found | None: ...
 
     def lookup_subjects(
-        self, resource: ObjectRef, name: str, type_: str, relation: str
-    ) -> FoundSubjects: ...
+        self, resource: ObjectRef, name: str, type_: str, relation: str, ids: Iterable[str]
+    ) -> Found | None: ...
 
-    def lookup_permissions(self, resource: ObjectRef, subject: SubjectRef) -> Iterable[str]: ...
+    def lookup_permissions(self, resource: ObjectRef, subject: SubjectRef) -> Found | None: ...
 
 
 def disagreements(reference: Reference, answers: Answers) -> Iterator[str]:
@@ -61,15 +67,16 @@ def _checks(reference: Reference, answers: Answers, universe: Universe) -> Itera
     for resource, name in universe.resources:
         for subject in universe.subjects:
             right = reference.check(resource, name, subject)
-            if answers.check(resource, name, subject) is not right:
-                yield f"check {resource}#{name}@{subject} should be {right}"
+            found = answers.check(resource, name, subject)
+            if found != right:
+                yield f"check {resource}#{name}@{subject} is {found}, should be {right}"
 
 
 def _resources(reference: Reference, answers: Answers, universe: Universe) -> Iterator[str]:
     for type_, name in universe.sets:
         for subject in universe.subjects:
-            right = sorted(reference.lookup_resources(type_, name, subject))
-            found = list(answers.lookup_resources(type_, name, subject))
+            right = _whole(reference.lookup_resources(type_, name, subject))
+            found = answers.lookup_resources(type_, name, subject)
             if found != right:
                 yield f"resources {type_}#{name}@{subject} are {found}, should be {right}"
 
@@ -77,28 +84,24 @@ def _resources(reference: Reference, answers: Answers, universe: Universe) -> It
 def _subjects(reference: Reference, answers: Answers, universe: Universe) -> Iterator[str]:
     for resource, name in universe.resources:
         for type_, relation in universe.kinds:
-            right = reference.lookup_subjects(resource, name, type_, relation)
-            found = answers.lookup_subjects(resource, name, type_, relation)
-            ids = {o.id for o in universe.objects if o.type == type_}
-            if not _covers_the_same(found, right, ids):
+            right = _whole(reference.lookup_subjects(resource, name, type_, relation))
+            ids = [o.id for o in universe.objects if o.type == type_]
+            found = answers.lookup_subjects(resource, name, type_, relation, ids)
+            if found != right:
                 question = f"subjects {resource}#{name}@{type_}#{relation}"
                 yield f"{question} are {found}, should be {right}"
-
-
-def _covers_the_same(found: FoundSubjects, right: FoundSubjects, ids: set[str]) -> bool:
-    covered = found.ids | (ids - found.excluded if found.wildcard else set())
-    return (
-        found.wildcard is right.wildcard
-        and covered == right.ids
-        and found.ids.isdisjoint(found.excluded)
-        and (found.wildcard or not found.excluded)
-    )
 
 
 def _permissions(reference: Reference, answers: Answers, universe: Universe) -> Iterator[str]:
     for resource in universe.objects:
         for subject in universe.subjects:
-            right = sorted(reference.lookup_permissions(resource, subject))
-            found = list(answers.lookup_permissions(resource, subject))
+            right = _whole(reference.lookup_permissions(resource, subject))
+            found = answers.lookup_permissions(resource, subject)
             if found != right:
                 yield f"permissions {resource}@{subject} are {found}, should be {right}"
+
+
+def _whole(answers: Mapping[str, Answer]) -> Found | None:
+    """A list of answers; None where one of them has failed."""
+    known = {id_: answer for id_, answer in answers.items() if answer is not None}
+    return known if len(known) == len(answers) else None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from relata.relationships import parse_object, parse_relationship, parse_subject
 from relata.schema import compile_schema
-from tests.reference.evaluator import FoundSubjects, Reference
+from tests.reference.evaluator import Answer, Reference
 
 USERS = "use self\ndefinition user {\n permission myself = self\n permission nobody = nil\n}\n"
 TEAMS = """
@@ -29,7 +31,7 @@ def allows(world: Reference, question: str) -> bool:
     """Ask `resource#name@subject`."""
     resource, _, rest = question.partition("#")
     name, _, subject = rest.partition("@")
-    return world.check(parse_object(resource), name, parse_subject(subject))
+    return world.check(parse_object(resource), name, parse_subject(subject)) is True
 
 
 def test_nested_usersets_are_followed_and_are_members_themselves() -> None:
@@ -41,7 +43,10 @@ def test_nested_usersets_are_followed_and_are_members_themselves() -> None:
     assert allows(world, "team:top#active@team:low#member")
     assert not allows(world, "team:top#active@team:low")
     assert not allows(world, "team:top#active@team:low#active")
-    assert world.lookup_resources("team", "active", parse_subject("user:anne")) == {"low", "top"}
+    assert resources(world, "team", "active", "user:anne") == {
+        "low",
+        "top",
+    }
 
 
 def test_a_name_is_in_itself() -> None:
@@ -58,8 +63,8 @@ def test_self_is_the_object_alone() -> None:
     world = reference("")
     assert allows(world, "user:stranger#myself@user:stranger")
     assert not allows(world, "user:stranger#myself@user:stranger#nobody")
-    assert world.lookup_permissions(
-        parse_object("user:stranger"), parse_subject("user:stranger")
+    assert set(
+        world.lookup_permissions(parse_object("user:stranger"), parse_subject("user:stranger"))
     ) == {"myself"}
 
 
@@ -88,9 +93,9 @@ def test_lookup_of_subjects_names_those_left_out_of_a_wildcard() -> None:
         PAGES, "page:p#reader@user:*", "page:p#barred@user:bad", "page:q#reader@user:x"
     )
     found = world.lookup_subjects(parse_object("page:p"), "read", "user")
-    assert found == FoundSubjects(frozenset({"stranger", "x"}), True, frozenset({"bad"}))
+    assert found == {"stranger": True, "x": True, "bad": False, "*": True}
     found = world.lookup_subjects(parse_object("page:q"), "read", "user")
-    assert found == FoundSubjects(frozenset({"x"}), False, frozenset())
+    assert found == {"stranger": False, "x": True, "bad": False, "*": False}
 
 
 def test_a_subtracted_wildcard_leaves_nobody() -> None:
@@ -125,7 +130,11 @@ def test_arrows_recurse_through_cycles() -> None:
         "folder:c#parent@folder:a",
         "folder:b#viewer@user:anne",
     )
-    assert world.lookup_resources("folder", "view", parse_subject("user:anne")) == {"a", "b", "c"}
+    assert resources(world, "folder", "view", "user:anne") == {
+        "a",
+        "b",
+        "c",
+    }
     assert not allows(world, "folder:a#view@user:stranger")
 
 
@@ -165,7 +174,7 @@ def test_a_cycle_under_an_exclusion_grants_nothing(ring: str, closed: set[str]) 
         for child, parent in zip(ring, ring[1:] + ring[:1], strict=True)
     ]
     world = reference(FOLDERS, *parents, *(f"folder:{id_}#viewer@user:anne" for id_ in ring))
-    assert world.lookup_resources("folder", "closed", parse_subject("user:anne")) == closed
+    assert resources(world, "folder", "closed", "user:anne") == closed
 
 
 def test_a_chain_under_an_exclusion_alternates() -> None:
@@ -176,7 +185,7 @@ def test_a_chain_under_an_exclusion_alternates() -> None:
         "folder:b#parent@folder:c",
         *(f"folder:{id_}#viewer@user:anne" for id_ in "abc"),
     )
-    assert world.lookup_resources("folder", "closed", parse_subject("user:anne")) == {"a", "c"}
+    assert resources(world, "folder", "closed", "user:anne") == {"a", "c"}
 
 
 def test_a_cycle_that_an_outsider_breaks_is_defined() -> None:
@@ -187,7 +196,7 @@ def test_a_cycle_that_an_outsider_breaks_is_defined() -> None:
         "folder:b#parent@folder:a",
         "folder:a#viewer@user:anne",
     )
-    assert world.lookup_resources("folder", "closed", parse_subject("user:anne")) == {"a"}
+    assert resources(world, "folder", "closed", "user:anne") == {"a"}
 
 
 def test_twice_subtracted_is_undefined_too() -> None:
@@ -207,5 +216,121 @@ def test_a_relationship_that_the_schema_does_not_allow_means_nothing() -> None:
         "page:p#reader@robot:r",
         "robot:r#reader@user:anne",
     )
-    assert not world.lookup_subjects(parse_object("team:stranger"), "member", "user").wildcard
-    assert world.lookup_resources("page", "read", parse_subject("user:stranger")) == frozenset()
+    found = world.lookup_subjects(parse_object("team:stranger"), "member", "user")
+    assert not any(found.values())
+    assert resources(world, "page", "read", "user:stranger") == frozenset()
+
+
+CAVEATS = """
+use expiration
+caveat low(x int) { x < 10 }
+caveat high(y int) { y > 3 }
+caveat share(z int) { 10 / z > 1 }
+definition sheet {
+ relation first: user with low | user:* with low | user | user with expiration
+ relation second: user with high | user:* with share | user with share
+ relation parent: sheet with low | sheet
+ permission both = first & second
+ permission either = first + second
+ permission less = first - second
+ permission above = parent->first
+ permission everywhere = parent.all(first)
+}
+"""
+MISSING_X = frozenset("x")
+
+
+def caveated(context: dict[str, object], *relationships: str) -> Reference:
+    """A reference over sheets, asked with a context."""
+    parsed = [parse_relationship(item) for item in relationships]
+    objects = [parse_object("sheet:s"), parse_object("user:stranger")]
+    schema = compile_schema("use expiration\n" + USERS + CAVEATS.replace("use expiration", ""))
+    return Reference(schema, parsed, objects, context=context)
+
+
+def resources(world: Reference, type_: str, name: str, subject: str) -> set[str]:
+    """The ids of what a subject has."""
+    return set(world.lookup_resources(type_, name, parse_subject(subject)))
+
+
+def answer(world: Reference, name: str, user: str = "anne") -> Answer:
+    """Whether a user is in a name of `sheet:s`."""
+    return world.check(parse_object("sheet:s"), name, parse_subject(f"user:{user}"))
+
+
+@pytest.mark.parametrize(
+    ("context", "answers"),
+    [
+        ({}, {"both": frozenset("xy"), "either": frozenset("xy"), "less": frozenset("xy")}),
+        ({"x": 1}, {"both": frozenset("y"), "either": True, "less": frozenset("y")}),
+        ({"x": 99}, {"both": False, "either": frozenset("y"), "less": False}),
+        ({"x": 1, "y": 5}, {"both": True, "either": True, "less": False}),
+        ({"y": 5}, {"both": MISSING_X, "either": True, "less": False}),
+        ({"x": 1, "y": 0}, {"both": False, "either": True, "less": True}),
+    ],
+)
+def test_an_answer_waits_for_what_matters(
+    context: dict[str, object], answers: dict[str, Answer]
+) -> None:
+    """Of two caveats under each operator, the parameters that the answer still depends on."""
+    world = caveated(context, "sheet:s#first@user:anne[low]", "sheet:s#second@user:anne[high]")
+    assert {name: answer(world, name) for name in answers} == answers
+
+
+def test_stored_context_comes_before_the_question_s() -> None:
+    """What is stored with a relationship cannot be overridden."""
+    world = caveated(
+        {"x": 1}, 'sheet:s#first@user:anne[low:{"x":99}]', "sheet:s#first@user:bob[low]"
+    )
+    assert answer(world, "first") is False
+    assert answer(world, "first", "bob") is True
+
+
+def test_all_needs_every_relationship_to_hold() -> None:
+    """A false caveat on one way makes `.all()` false; an arrow merely loses the way."""
+    ways = ["sheet:s#parent@sheet:t", 'sheet:s#parent@sheet:u[low:{"x":99}]']
+    world = caveated({}, *ways, "sheet:t#first@user:anne", "sheet:u#first@user:anne")
+    assert answer(world, "above") is True
+    assert answer(world, "everywhere") is False
+    world = caveated({}, "sheet:s#parent@sheet:t[low]", "sheet:t#first@user:anne")
+    assert answer(world, "above") == answer(world, "everywhere") == MISSING_X
+
+
+def test_a_conditional_wildcard_is_named_beside_those_who_differ() -> None:
+    """Everybody waits for one thing, a named user for another, or for nothing."""
+    world = caveated(
+        {}, "sheet:s#first@user:*[low]", "sheet:s#first@user:anne", "sheet:s#second@user:bob[share]"
+    )
+    found = world.lookup_subjects(parse_object("sheet:s"), "less", "user")
+    assert found == {
+        "anne": True,
+        "bob": frozenset("xz"),
+        "stranger": MISSING_X,
+        "*": MISSING_X,
+    }
+
+
+def test_a_caveat_that_fails_spoils_only_what_rests_on_it() -> None:
+    """A division by zero beside a plain yes or no changes nothing; otherwise there is no answer."""
+    world = caveated({"z": 0}, "sheet:s#first@user:anne", "sheet:s#second@user:*[share]")
+    assert answer(world, "either") is True
+    assert answer(world, "less") is None
+    assert answer(world, "both", "stranger") is False
+
+
+def test_what_has_expired_is_not_there() -> None:
+    """From its moment on, to the microsecond."""
+    moment = datetime(2030, 1, 1, tzinfo=UTC)
+    expiring = parse_relationship("sheet:s#first@user:anne[expiration:2030-01-01T00:00:00Z]")
+    schema = compile_schema("use expiration\n" + USERS + CAVEATS.replace("use expiration", ""))
+    for now, there in [(moment - timedelta(microseconds=1), True), (moment, False)]:
+        world = Reference(schema, [expiring], [expiring.subject.object, expiring.resource], now=now)
+        assert answer(world, "first") is there
+
+
+def test_of_two_relationships_with_one_key_the_later_counts() -> None:
+    """A contextual relationship replaces the stored one, whatever either's caveat."""
+    world = caveated({}, "sheet:s#first@user:anne", 'sheet:s#first@user:anne[low:{"x":99}]')
+    assert answer(world, "first") is False
+    world = caveated({}, 'sheet:s#first@user:anne[low:{"x":99}]', "sheet:s#first@user:anne")
+    assert answer(world, "first") is True

@@ -43,6 +43,63 @@ PARSE_FAULTS = [
         2,
         2,
     ),
+    (
+        "definition user { relation one: user#...\n}",
+        "expected `|` or the end of the statement, found `}`; put `;` before it",
+        2,
+        1,
+    ),
+    (
+        "definition user { relation one: user#...\n relation two: user\n}",
+        "expected `|` or the end of the statement, found `relation`; put `;` before it",
+        2,
+        2,
+    ),
+    (
+        "definition user { relation one: user:*#one\n}",
+        "expected `|` or the end of the statement, found `#`",
+        1,
+        39,
+    ),
+    (
+        "definition user { relation one: user#one:*\n}",
+        "expected `|` or the end of the statement, found `:`",
+        1,
+        41,
+    ),
+    ("definition user { relation one:\n\n}", "expected a name, found `}`", 3, 1),
+    # Caveats and expirations of subjects.
+    (
+        "definition user { relation one: user with\n}",
+        "expected a name or `expiration`, found the end of the line",
+        1,
+        42,
+    ),
+    (
+        "definition user { relation one: user with acme/\n}",
+        "expected a name, found `}`",
+        2,
+        1,
+    ),
+    (
+        "use expiration\ndefinition user { relation one: user with expiration and busy\n}",
+        "expected `|` or the end of the statement, found `and`; "
+        "a caveat stands before it, `with caveat and expiration`",
+        2,
+        54,
+    ),
+    (
+        "use expiration\ndefinition user { relation one: user with busy and other\n}",
+        "expected `expiration`, found `other`",
+        2,
+        52,
+    ),
+    (
+        "use expiration\ndefinition user { relation one: user with busy and\n}",
+        "expected `expiration`, found the end of the line",
+        2,
+        51,
+    ),
     # Permissions.
     ("definition user { permission one\n}", "expected `=`, found the end of the line", 1, 33),
     (
@@ -82,6 +139,40 @@ PARSE_FAULTS = [
         "expected `any` or `all`, found `some`",
         1,
         40,
+    ),
+    ("definition user { permission one: = two\n}", "expected a name, found `=`", 1, 35),
+    ("definition user { permission one: user | = two\n}", "expected a name, found `=`", 1, 42),
+    (
+        "definition user { permission one = nil->two\n}",
+        "expected an operator or the end of the statement, found `->`; "
+        "an arrow starts at the name of a relation",
+        1,
+        39,
+    ),
+    (
+        "use self\ndefinition user { permission one = self.all(two)\n}",
+        "expected an operator or the end of the statement, found `.`; "
+        "an arrow starts at the name of a relation",
+        2,
+        40,
+    ),
+    (
+        "definition user { permission one = (two)->one\n}",
+        "expected an operator or the end of the statement, found `->`; an arrow starts at",
+        1,
+        41,
+    ),
+    (
+        "definition user { permission one = two.any\n}",
+        "expected `(`, found the end of the line",
+        1,
+        43,
+    ),
+    (
+        "definition user { permission one = two +\n relation three: user\n}",
+        "expected a name, `(`, `nil` or `self`, found the keyword `relation`",
+        2,
+        2,
     ),
     (
         "definition user { permission one: acme/user = two\n}",
@@ -124,6 +215,13 @@ PARSE_FAULTS = [
         1,
         1,
     ),
+    ("use import\nimport", "expected a path in quotes, found the end of the text", 2, 7),
+    (
+        "use import\nimport 'other.zed'",
+        "a text cannot import a file; compile the schema from its own file",
+        2,
+        1,
+    ),
     ("use import\nimport other", "expected a path in quotes, found `other`", 2, 8),
     (
         "definition user { relation one: user with busy and expiration\n}",
@@ -140,6 +238,33 @@ PARSE_FAULTS = [
     ),
     # Caveats.
     ("caveat busy() { true }", "expected a name, found `)`", 1, 13),
+    ("caveat (day int) { true }", "expected a name, found `(`", 1, 8),
+    ("caveat busy { true }", "expected `(`, found `{`", 1, 13),
+    ("caveat busy(day) { true }", "expected a name, found `)`", 1, 16),
+    ("caveat busy(day int,) { true }", "expected a name, found `)`", 1, 21),
+    ("caveat busy(day list<>) { true }", "expected a name, found `>`", 1, 22),
+    ("caveat busy(day list<int) { true }", "expected `,` or `>`, found `)`", 1, 25),
+    ("caveat busy(day int) true", "expected `{`, found `true`", 1, 22),
+    ("caveat busy(day int)\n{ true }", "expected `{`, found the end of the line", 1, 21),
+    ("caveat busy(day int) { true }}", "expected a definition, found `}`", 1, 30),
+    (
+        "definition user { caveat busy(day int) { true }\n}",
+        "expected a relation, a permission or `}`, found `caveat`",
+        1,
+        19,
+    ),
+    (
+        "use expiration\ncaveat expiration(day int) { day == 1 }",
+        "expected a name, found the keyword `expiration`",
+        2,
+        8,
+    ),
+    (
+        "use expiration\ncaveat busy(and int) { and == 1 }",
+        "expected a name, found the keyword `and`",
+        2,
+        13,
+    ),
     ("caveat busy(day int) { }", "expected an expression, found `}`", 1, 24),
     (
         "caveat busy(day int\n) { true }",
@@ -150,6 +275,10 @@ PARSE_FAULTS = [
     ("caveat busy(day int) { {}", "expected an expression, found the end of the text", 1, 26),
     # Characters.
     ("definition user @ {}", "the character `@` is not part of the language", 1, 17),
+    ("caveat busy(day int) { ~day }", "the character `~` is not part of the language", 1, 24),
+    ("caveat busy(day int) { day ^ 1 }", "the character `^` is not part of the lang", 1, 28),
+    ("caveat busy(day int) { 'day }", "this string is not closed", 1, 24),
+    ("caveat busy(day int) { /* day }", "this comment is not closed", 1, 24),
     ("definition user {} /* never", "this comment is not closed", 1, 20),
     ("use import\nimport 'other\n'", "this string is not closed", 2, 8),
     ('caveat busy(day int) { """ " }', "this string is not closed", 1, 24),
@@ -163,6 +292,7 @@ def test_a_parse_fault(text: str, message: str, line: int, column: int) -> None:
     assert (fault.source, fault.line, fault.column) == ("schema.zed", line, column)
 
 
+BUSY = "use expiration\ncaveat busy(day int) { day == 1 }\n"
 WORD = "3 to 64 of a-z, 0-9 and _, starting with a letter and not ending with _"
 TYPE_FAULTS = [
     # Names.
@@ -179,6 +309,15 @@ TYPE_FAULTS = [
     ("definition doc { permission one_ = nil\n}", "`one_` cannot name a permission", 1, 29),
     ("definition doc { relation éclair: doc\n}", "`éclair` cannot name a relation", 1, 27),
     ("use partial\npartial part { relation a: doc\n}", "`a` cannot name a relation", 2, 25),
+    (f"definition doc {{ permission {'x' * 65} = nil\n}}", "`xxx", 1, 29),
+    (
+        "caveat über(day int) { day == 1 }",
+        "`über` cannot name a caveat: "
+        "at most 128 of a-z, A-Z, 0-9, _ and /",
+        1,
+        8,
+    ),
+    (f"caveat {'x' * 129}(day int) {{ day == 1 }}", "`xxx", 1, 8),
     # Duplicates.
     ("definition doc {}\ndefinition doc {}", "`doc` is defined already, on line 1", 2, 12),
     (
@@ -191,7 +330,52 @@ TYPE_FAULTS = [
     ("definition doc { relation one: doc | doc#...;}", "`doc` is allowed on `one` already", 1, 38),
     ("definition doc { relation one: doc:* | doc:*\n}", "`doc:*` is allowed on `one` alr", 1, 40),
     ("definition doc { relation one: doc#one | doc#one\n}", "`doc#one` is allowed on", 1, 42),
+    (
+        "definition doc {}\ncaveat doc(day int) { day == 1 }",
+        "`doc` is defined already, on line 1",
+        2,
+        8,
+    ),
+    (
+        "caveat busy(day int) { day == 1 }\n caveat busy(day int) { day == 1 }",
+        "`busy` is defined already, on line 1",
+        2,
+        9,
+    ),
+    (
+        f"{BUSY}definition doc {{ relation one: doc with busy | doc | doc with busy\n}}",
+        "`doc with busy` is allowed on `one` already",
+        3,
+        54,
+    ),
+    (
+        f"{BUSY}definition doc {{ relation one: doc:* with expiration|doc:* with expiration\n}}",
+        "`doc:* with expiration` is allowed on `one` already",
+        3,
+        54,
+    ),
+    (
+        f"{BUSY}definition doc {{ relation one: doc#one with busy and expiration | "
+        "doc#one with busy and expiration\n}",
+        "`doc#one with busy and expiration` is allowed on `one` already",
+        3,
+        67,
+    ),
     # Unknown names.
+    ("definition doc { relation one: doc with busy\n}", "there is no caveat `busy`", 1, 41),
+    ("definition doc { relation one: doc with doc\n}", "there is no caveat `doc`", 1, 41),
+    (
+        "definition doc { relation one: doc with expiration\n}",
+        "there is no caveat `expiration`; for an expiration, write `use expiration` at the top",
+        1,
+        41,
+    ),
+    (
+        "use partial\npartial part { relation one: doc with gone\n}\ndefinition doc { ...part\n}",
+        "there is no caveat `gone`",
+        2,
+        39,
+    ),
     ("definition doc { relation one: nope\n}", "there is no definition `nope`", 1, 32),
     ("definition doc { relation one: nope:*\n}", "there is no definition `nope`", 1, 32),
     ("definition doc { relation one: nope#one\n}", "there is no definition `nope`", 1, 32),
@@ -267,6 +451,19 @@ TYPE_FAULTS = [
         4,
         42,
     ),
+    (
+        f"{BUSY}definition doc {{ relation one: doc:* with busy\n permission two = one->two\n}}",
+        "`doc#one` includes `doc:*`; an arrow cannot start at a wildcard",
+        4,
+        19,
+    ),
+    (
+        f"{BUSY}definition doc {{ relation one: doc:* with expiration\n}}\n"
+        "definition team { relation two: doc#one with busy\n}",
+        "`doc#one` includes `doc:*`; another definition cannot allow it",
+        5,
+        33,
+    ),
     # Aliases.
     (
         "definition doc { permission one = one\n}",
@@ -301,6 +498,12 @@ TYPE_FAULTS = [
         "`one` is the name of a partial already",
         3,
         12,
+    ),
+    (
+        "use partial\npartial busy {}\ncaveat busy(day int) { day == 1 }",
+        "`busy` is the name of a partial already",
+        3,
+        8,
     ),
     (
         "use partial\npartial part { relation one: doc\n}\n"

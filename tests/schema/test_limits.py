@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relata.errors import SchemaError, SchemaParseError, SchemaTypeError
 from relata.schema import Exclusion, Union, compile_schema
-from relata.schema.compiler import MAX_BYTES
+from relata.schema.parser import MAX_BYTES
 from tests.schema.texts import faults
 
 OPENING = "definition doc {\n\trelation one: doc\n\tpermission two = "
@@ -120,7 +120,17 @@ WORDS = (
     "use definition caveat partial import relation permission with and expiration self nil any all"
     " typechecking doc one two { } ( ) < > | + & - = / : ; # * , . -> ... @ ? && \"x\" 'y' // /* */"
 )
-PHRASES = ("\n", " ", '"""', "use partial\n", "definition doc {", "}\n", "relation one: doc\n")
+PHRASES = (
+    *("\n", " ", '"""', "use partial\n", "use expiration\n", "definition doc {", "}\n"),
+    *("relation one: doc\n", "relation two: doc with busy and expiration\n"),
+    *(
+        "caveat busy(day int) {",
+        "day == 1",
+        "day",
+        "list<int>",
+        "caveat busy(day int) { day == 1 }",
+    ),
+)
 PIECES = st.sampled_from([*WORDS.split(" "), *PHRASES])
 
 
@@ -150,15 +160,23 @@ def test_arbitrary_words_of_the_language_compile_or_are_refused(text: str) -> No
 
 VALID = """use self
 use partial
+use expiration
+caveat busy(day int, names list<string>) {
+    day > 1 && names.all(name, name != "}") // }
+}
 partial common { relation owner: user
 }
 definition user {}
 definition doc {
     ...common
-    relation parent: doc | user:*
+    relation parent: doc | user with busy and expiration
     permission view: user | doc = (owner + self) & parent.all(view) - nil
 }
 """
+
+
+def test_the_schema_to_wound_compiles() -> None:
+    assert compile_schema(VALID).text == VALID
 
 
 @settings(deadline=5_000, max_examples=300)

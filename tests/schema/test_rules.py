@@ -36,6 +36,23 @@ def test_a_wildcard_behind_a_permission_of_another_definition_may() -> None:
     """)
 
 
+def test_a_wildcard_is_found_whatever_the_other_relations_are_called() -> None:
+    """SpiceDB 1.54 accepts this, and refuses it where `team#open` has another name."""
+    text = """
+        definition user {
+            relation open: user:*
+            relation mates: team#open
+        }
+        definition team { relation open: user
+        }
+        definition group { relation guests: user#open
+        }
+    """
+    (fault,) = faults(text, SchemaTypeError)
+    assert fault.message == "`user#open` includes `user:*`; another definition cannot allow it"
+    assert (fault.line, fault.column) == (7, 37)
+
+
 def test_a_circle_of_usersets_ends() -> None:
     text = """
         definition user {}

@@ -6,13 +6,7 @@ import textwrap
 
 import pytest
 
-from relata.errors import (
-    Diagnostic,
-    SchemaError,
-    SchemaParseError,
-    SchemaTypeError,
-    SchemaUnsupportedError,
-)
+from relata.errors import Diagnostic, SchemaError, SchemaParseError, SchemaTypeError
 from relata.schema import (
     Arrow,
     Computed,
@@ -37,7 +31,7 @@ def faults(text: str, error: type[SchemaError]) -> list[Diagnostic]:
     with pytest.raises(error) as caught:
         compiled(text)
     assert type(caught.value) is error
-    assert isinstance(caught.value, SchemaParseError | SchemaTypeError | SchemaUnsupportedError)
+    assert isinstance(caught.value, SchemaParseError | SchemaTypeError)
     assert caught.value.field == "schema"
     assert caught.value.diagnostics
     return list(caught.value.diagnostics)

@@ -53,9 +53,17 @@ ROUTES: list[tuple[str, str, dict[str, Any], set[str]]] = [
         },
         {"write"},
     ),
+    (
+        "POST",
+        "/relationships/import",
+        {"content": b"document:s#owner@user:anne", "headers": {"Content-Type": "text/plain"}},
+        {"write"},
+    ),
+    ("GET", "/relationships/export", {}, {"read"}),
     ("DELETE", "/relationships", {"params": {"resource_id": "s"}}, {"write"}),
     ("GET", "/schema", {}, {"read"}),
     ("PUT", "/schema", {"json": {"schema": SCHEMA}}, {"schema"}),
+    ("POST", "/schema/diff", {"json": {"schema": SCHEMA}}, {"read"}),
     ("POST", "/keys", {"json": {"name": "another", "scopes": ["check"]}}, set()),
     ("GET", "/keys", {}, set()),
     ("DELETE", "/keys/nobodys", {}, set()),
@@ -102,7 +110,8 @@ def test_a_key_opens_what_its_scope_says(
     scope: str,
 ) -> None:
     headers = {"Authorization": f"Bearer {keys[scope]}"}
-    answer = anybody.request(method, path, headers=headers, **request_)
+    headers |= request_.get("headers", {})
+    answer = anybody.request(method, path, **{**request_, "headers": headers})
     if scope in permitted or scope == "admin":
         assert answer.status_code < 300 or path == "/keys/nobodys", answer.text
         return
@@ -144,7 +153,8 @@ def test_without_a_good_key_nothing_is_said(
     headers = {}
     if authorization is not None:
         headers["Authorization"] = authorization.format(key=keys["admin"])
-    answer = anybody.request(method, path, headers=headers, **request_)
+    headers |= request_.get("headers", {})
+    answer = anybody.request(method, path, **{**request_, "headers": headers})
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith('Bearer realm="relata"')
     problem = problem_of(answer)
@@ -183,7 +193,8 @@ def test_a_revoked_key_opens_nothing(anybody: httpx.Client, authorizer: Relata) 
     assert anybody.get("/keys", headers=headers).status_code == 200
     authorizer.keys.revoke(stored.id)
     for method, path, request, _ in ROUTES:
-        assert anybody.request(method, path, headers=headers, **request).status_code == 401
+        both = {**request, "headers": {**headers, **request.get("headers", {})}}
+        assert anybody.request(method, path, **both).status_code == 401
 
 
 def test_the_scheme_is_read_in_any_case(anybody: httpx.Client, keys: dict[str, str]) -> None:

@@ -67,7 +67,12 @@ def test_check_at_every_consistency(admin: httpx.Client) -> None:
     ):
         assert post(admin, "/check", **question, consistency=consistency)["allowed"], consistency
     exact = post(admin, "/check", **question, consistency={"at_exact_snapshot": before})
-    assert exact == {"allowed": False, "permissionship": "denied", "checked_at": before}
+    assert exact == {
+        "allowed": False,
+        "permissionship": "denied",
+        "missing_context": [],
+        "checked_at": before,
+    }
     by_query = {**question, "consistency": "at_exact_snapshot", "zed_token": before}
     assert admin.get("/check", params=by_query).json() == exact
 
@@ -82,8 +87,8 @@ def test_batch_answers_in_order_and_keeps_errors_to_their_items(admin: httpx.Cli
     ]
     answer = post(admin, "/check/batch", checks=checks)
     allowed, denied = (
-        {"allowed": True, "permissionship": "allowed"},
-        {"allowed": False, "permissionship": "denied"},
+        {"allowed": True, "permissionship": "allowed", "missing_context": []},
+        {"allowed": False, "permissionship": "denied", "missing_context": []},
     )
     first, second, unknown, malformed, last = answer["answers"]
     assert (first, second, last) == (allowed, denied, allowed)

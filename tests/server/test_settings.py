@@ -37,6 +37,7 @@ def test_every_setting_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) 
         "token_lifetime": 60,
         "allowed_origins": ["https://app.example"],
         "max_body_bytes": 5,
+        "max_import_bytes": 50,
         "poll_interval": 1.5,
         "log_level": "error",
     }

@@ -9,12 +9,22 @@ from tests.store.suite.concurrency import ConcurrencySuite
 from tests.store.suite.filters import FilterSuite
 from tests.store.suite.joined import JoinedSuite
 from tests.store.suite.keys import KeySuite
+from tests.store.suite.loading import LoadingSuite
 from tests.store.suite.reads import ReadSuite
 from tests.store.suite.schemas import SchemaSuite
+from tests.store.suite.traits import TraitSuite
 from tests.store.suite.writes import WriteSuite
 
 
 class StoreSuite(
-    WriteSuite, FilterSuite, ReadSuite, SchemaSuite, KeySuite, JoinedSuite, ConcurrencySuite
+    WriteSuite,
+    FilterSuite,
+    ReadSuite,
+    TraitSuite,
+    LoadingSuite,
+    SchemaSuite,
+    KeySuite,
+    JoinedSuite,
+    ConcurrencySuite,
 ):
     """Everything that a store promises, whatever database is under it."""

@@ -9,20 +9,23 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
 from relata.errors import StoreError, WriteConflictError
 from relata.relationships import Kind, RelationshipFilter, delete, touch
-from relata.store import Store
+from relata.store import State, Store, StoredSchema
 from relata.store.tables import VERSION_TABLE, metadata
 from tests.store.store_suite import StoreSuite
-from tests.store.suite.base import put, stored
+from tests.store.suite.base import live, put, rel, stored
 from tests.store.suite.concurrency import in_threads
 
 A = "document:a#viewer@user:anne"
@@ -156,6 +159,34 @@ class TestOpening:
                 },
             )
             assert compare_metadata(context, metadata) == []
+
+    def test_a_database_of_the_first_version_keeps_everything(self, path: Path) -> None:
+        """Its relationships have neither caveats nor expirations, and take them from then on."""
+        engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+        with engine.begin() as connection:
+            config = Config()
+            config.set_main_option("script_location", "relata.store:migrations")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0001")
+            for statement in FIRST_VERSION:
+                connection.exec_driver_sql(statement)
+        engine.dispose()
+        with closing(sqlite3.connect(path)) as before:
+            (id_,) = before.execute(
+                "SELECT value FROM relata_settings WHERE name = 'datastore_id'"
+            ).fetchone()
+        with closing(Store.open(f"sqlite:///{path}")) as store:
+            assert store.datastore_id == id_
+            assert store.state() == State(head=3, schema_revision=1, keys_version=0)
+            assert [stored(store, revision) for revision in range(4)] == [[], [], [A, B], [B]]
+            assert store.schema() == StoredSchema(1, "one")
+            assert live(store) == {rel(B)}
+            assert store.subjects_at(Kind("document", "viewer", "user"), "b", 3) == [
+                ("anne", "", None)
+            ]
+            expiring = f"{B}[expiration:2130-01-01T00:00:00Z]"
+            assert put(store, A, B) == put(store, expiring) - 1 == 4
+            assert stored(store) == [A, expiring]
 
     def test_the_indexes_are_over_the_rows_they_are_meant_for(self, path: Path) -> None:
         """What autogeneration does not compare: the conditions of partial indexes."""
@@ -297,6 +328,16 @@ class TestCrashes:
             assert store.state().head == 1
             assert put(store, A) == 2
 
+    def test_a_batch_that_was_not_finished_leaves_nothing(self, path: Path) -> None:
+        """Neither its relationships nor its mark, and the batch before it stays with its own."""
+        with closing(Store.open(f"sqlite:///{path}")) as store:
+            with killed_after_first_line(UNFINISHED_BATCH, path) as line:
+                assert line == "1\n"
+            assert stored(store) == [A]
+            assert store.state().head == 1
+            with store.loading() as loader:
+                assert loader.mark("x") == "one"
+
 
 class TestPlans:
     """SQLite without statistics chooses the indexes that the tables were given."""
@@ -348,6 +389,11 @@ class TestPlans:
         assert "INDEX relata_relationships_deleted " in removed
         assert "INDEX relata_relationships_created " in added
 
+    def test_what_has_expired_is_found_by_its_index(self, store: Store) -> None:
+        executed = plans(store, lambda: store.collect_expired(before=datetime.now(UTC), limit=10))
+        (ending,) = (it for it in executed if "relata_relationships" in it)
+        assert "INDEX relata_relationships_expires (expires_at<?)" in ending
+
     def test_an_update_finds_its_row_by_the_whole_relationship(self, store: Store) -> None:
         executed = plans(store, lambda: store.write([delete(A)], schema_revision=0))
         (update,) = (it for it in executed if "relata_relationships" in it)
@@ -364,9 +410,19 @@ SELECT name, tbl_name, replace(replace(replace(sql, '"', ''), '\n', ' '), char(9
 FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY name
 """
 
+FIRST_VERSION = (
+    "INSERT INTO relata_revisions (revision, created_at) VALUES "
+    "(1, '2026-01-01 00:00:00'), (2, '2026-01-01 00:00:01'), (3, '2026-01-01 00:00:02')",
+    "INSERT INTO relata_schemas (revision, text) VALUES (1, 'one')",
+    "INSERT INTO relata_relationships (resource_type, resource_id, relation, subject_type, "
+    "subject_id, subject_relation, created_revision, deleted_revision) VALUES "
+    "('document', 'a', 'viewer', 'user', 'anne', '', 2, 3), "
+    "('document', 'b', 'viewer', 'user', 'anne', '', 2, NULL)",
+)
+
 OPENER = """
 import sys
-from relata.store import Store
+from relata.store import State, Store, StoredSchema
 
 print("ready", flush=True)
 sys.stdin.readline()
@@ -378,7 +434,7 @@ store.close()
 ACKNOWLEDGED = f"""
 import sys
 from relata.relationships import create
-from relata.store import Store
+from relata.store import State, Store, StoredSchema
 
 store = Store.open(sys.argv[1])
 print(store.write([create("{A}")], schema_revision=0), flush=True)
@@ -388,13 +444,31 @@ sys.stdin.readline()
 UNFINISHED = f"""
 import sys
 from relata.relationships import create, delete
-from relata.store import Store
+from relata.store import State, Store, StoredSchema
 
 store = Store.open(sys.argv[1])
 with store.engine.begin() as connection:
     updates = [create("{A}"), delete("{B}")]
     print(store.write(updates, schema_revision=0, connection=connection), flush=True)
     sys.stdin.readline()
+"""
+
+
+UNFINISHED_BATCH = f"""
+import sys
+from relata.relationships import parse_relationship
+from relata.store import Store, to_values
+
+def rows(text):
+    yield to_values(parse_relationship(text))
+    if text == "{B}":
+        print(store.state().head, flush=True)
+        sys.stdin.readline()
+
+store = Store.open(sys.argv[1])
+with store.loading() as loader:
+    loader.load(rows("{A}"), schema_revision=0, name="x", mark="one")
+    loader.load(rows("{B}"), schema_revision=0, name="x", mark="two")
 """
 
 

@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from relata.cli import keys, questions, relationships, schema, serve
+from relata.cli import (
+    explaining,
+    keys,
+    questions,
+    relationships,
+    schema,
+    schema_tools,
+    serve,
+    transfer,
+    validate,
+)
 from relata.cli.output import ReadableErrors, line
 
 _QUESTIONS = "Questions"
@@ -33,6 +43,7 @@ app = typer.Typer(
 )
 
 app.command(rich_help_panel=_QUESTIONS)(questions.check)
+app.command(rich_help_panel=_QUESTIONS)(explaining.explain)
 app.command(rich_help_panel=_QUESTIONS)(questions.expand)
 _lookup = _group("List resources, subjects or permissions.")
 _lookup.command("resources")(questions.lookup_resources)
@@ -43,12 +54,18 @@ app.add_typer(_lookup, name="lookup", rich_help_panel=_QUESTIONS)
 app.command(rich_help_panel=_RELATIONSHIPS)(relationships.write)
 app.command(rich_help_panel=_RELATIONSHIPS)(relationships.read)
 app.command(rich_help_panel=_RELATIONSHIPS)(relationships.delete)
+app.command("import", rich_help_panel=_RELATIONSHIPS)(transfer.import_)
+app.command("export", rich_help_panel=_RELATIONSHIPS)(transfer.export_)
 
-_schema = _group("Show, write or check the schema.")
+_schema = _group("Show, write, check, compare or draw the schema.")
 _schema.command("show")(schema.show)
 _schema.command("write")(schema.write)
 _schema.command("check")(schema.check)
+_schema.command("diff")(schema_tools.schema_diff)
+_schema.command("graph")(schema_tools.schema_graph)
 app.add_typer(_schema, name="schema", rich_help_panel=_ADMINISTRATION)
+app.command(rich_help_panel=_ADMINISTRATION)(schema_tools.fmt)
+app.command(rich_help_panel=_ADMINISTRATION)(validate.validate)
 _keys = _group("Make, list or revoke API keys.")
 _keys.command("create")(keys.create)
 _keys.command("list")(keys.list_)

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from relata.authorizer import Limits, Relata
@@ -45,6 +46,14 @@ Contextual = Annotated[
         "-c",
         metavar="RELATIONSHIP",
         help="A relationship that holds for this question only; give it again for more.",
+    ),
+]
+ContextText = Annotated[
+    str | None,
+    typer.Option(
+        "--context",
+        metavar="JSON",
+        help="Values for the parameters of caveats, as a JSON object.",
     ),
 ]
 ConsistencyText = Annotated[
@@ -101,17 +110,14 @@ SubjectRelation = Annotated[
 def open_database(url: str, *, create: bool = False) -> Iterator[Relata]:
     """Open the database of a command; only with `create` may it be a new one.
 
-    Raises NotFoundError where it is not there: a mistyped name must not leave a database behind.
+    Raises NotFoundError where it is not there.
 
     The command line is its owner's own tool, so a write may be of any size, where a server would
     set its callers a limit; and it asks once, so there is nothing to follow.
     """
+    if not create:
+        require_there(url)
     file = _file_of(url)
-    if file is not None and not create and not file.exists():
-        raise NotFoundError(
-            f"there is no database `{file}`; make it with `relata schema write`, "
-            "or name another with `--database`"
-        )
     limits = Limits(updates=_NO_LIMIT, contextual=_NO_LIMIT)
     with Relata.open(url, limits=limits, follow_seconds=None) as relata:
         try:
@@ -121,6 +127,19 @@ def open_database(url: str, *, create: bool = False) -> Iterator[Relata]:
             raise SchemaMissingError(
                 f"{name} has no schema; write one with `relata schema write`"
             ) from error
+
+
+def require_there(url: str) -> None:
+    """Raise NotFoundError unless a database is there.
+
+    A mistyped name must not leave a database behind.
+    """
+    file = _file_of(url)
+    if file is not None and not file.exists():
+        raise NotFoundError(
+            f"there is no database `{file}`; make it with `relata schema write`, "
+            "or name another with `--database`"
+        )
 
 
 def _file_of(url: str) -> Path | None:
@@ -153,6 +172,14 @@ def consistency_of(text: str) -> Consistency:
 def contextual_of(texts: list[str] | None) -> list[Relationship]:
     """Read `--contextual`. Raises InvalidArgumentError."""
     return [parse_relationship(text, field="--contextual") for text in texts or ()]
+
+
+def context_of(text: str | None) -> dict[str, Any]:
+    """Read `--context`. Raises InvalidArgumentError."""
+    try:
+        return msgspec.json.decode(text or "{}", type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        raise InvalidArgumentError(f"`{text}` is not a JSON object", field="--context") from None
 
 
 def filter_of(
@@ -190,7 +217,7 @@ def read_text(path: str) -> str:
     try:
         if path == STANDARD_INPUT:
             return sys.stdin.buffer.read().decode()
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_bytes().decode()  # line ends as they are
     except UnicodeDecodeError as error:
         raise InvalidArgumentError(
             f"{source_name(path)} is not UTF-8 at byte {error.start + 1}; save it as UTF-8"

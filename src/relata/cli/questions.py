@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from rich.tree import Tree
 from relata.cli.options import (
     DATABASE_URL,
     ConsistencyText,
+    ContextText,
     Contextual,
     Cursor,
     Database,
@@ -20,6 +22,7 @@ from relata.cli.options import (
     ResourceArgument,
     SubjectArgument,
     consistency_of,
+    context_of,
     contextual_of,
     open_database,
 )
@@ -34,6 +37,7 @@ def check(
     resource: ResourceArgument,
     permission: PermissionArgument,
     subject: SubjectArgument,
+    context: ContextText = None,
     context_relationship: Contextual = None,
     consistency: ConsistencyText = _FRESHNESS,
     database: Database = DATABASE_URL,
@@ -50,6 +54,7 @@ def check(
             resource,
             permission,
             subject,
+            context=context_of(context),
             contextual=contextual_of(context_relationship),
             consistency=consistency_of(consistency),
         )
@@ -58,11 +63,14 @@ def check(
             {
                 "allowed": result.allowed,
                 "permissionship": result.permissionship,
+                "missing_context": result.missing_context,
                 "checked_at": result.checked_at,
             }
         )
     else:
         line(result.permissionship)
+        if result.missing_context:
+            note(f"it depends on {_listed(result.missing_context)}; give --context")
     if not result.allowed:
         raise typer.Exit(DENIED)
 
@@ -70,6 +78,7 @@ def check(
 def expand(
     resource: ResourceArgument,
     permission: PermissionArgument,
+    context: ContextText = None,
     context_relationship: Contextual = None,
     consistency: ConsistencyText = _FRESHNESS,
     database: Database = DATABASE_URL,
@@ -83,6 +92,7 @@ def expand(
         result = relata.expand(
             resource,
             permission,
+            context=context_of(context),
             contextual=contextual_of(context_relationship),
             consistency=consistency_of(consistency),
         )
@@ -98,6 +108,7 @@ def lookup_resources(
     ],
     permission: PermissionArgument,
     subject: SubjectArgument,
+    context: ContextText = None,
     context_relationship: Contextual = None,
     consistency: ConsistencyText = _FRESHNESS,
     limit: Limit = None,
@@ -107,6 +118,8 @@ def lookup_resources(
 ) -> None:
     """List the resources of a type that a subject has a permission on.
 
+    Those that depend on context that was not given come last, each with what it depends on.
+
     Example: `relata lookup resources document view user:anne`
     """
     with open_database(database) as relata:
@@ -114,6 +127,7 @@ def lookup_resources(
             resource_type,
             permission,
             subject,
+            context=context_of(context),
             contextual=contextual_of(context_relationship),
             consistency=consistency_of(consistency),
             limit=limit,
@@ -124,6 +138,8 @@ def lookup_resources(
         return
     for id_ in result.resource_ids:
         line(f"{resource_type}:{id_}")
+    for id_, missing in result.conditional.items():
+        line(f"{resource_type}:{id_}  if {_listed(missing)}")
     note_cursor(result.cursor)
 
 
@@ -133,6 +149,7 @@ def lookup_subjects(
     subject_type: Annotated[
         str, typer.Argument(metavar="TYPE", help="A definition, or a userset: group#member.")
     ],
+    context: ContextText = None,
     context_relationship: Contextual = None,
     consistency: ConsistencyText = _FRESHNESS,
     limit: Limit = None,
@@ -143,7 +160,7 @@ def lookup_subjects(
     """List the subjects of a type that have a permission on a resource.
 
     Everybody of the type is printed as `user:*`; whom that leaves out follows, each with a minus
-    before it.
+    before it. What depends on context that was not given says on what.
 
     Example: `relata lookup subjects document:readme view user`
     """
@@ -156,6 +173,7 @@ def lookup_subjects(
             permission,
             type_,
             relation,
+            context=context_of(context),
             contextual=contextual_of(context_relationship),
             consistency=consistency_of(consistency),
             limit=limit,
@@ -167,16 +185,21 @@ def lookup_subjects(
     suffix = f"#{relation}" if relation else ""
     if result.wildcard:
         line(f"{type_}:*")
+    elif result.wildcard_missing_context is not None:
+        line(f"{type_}:*  if {_listed(result.wildcard_missing_context)}")
     for id_ in result.excluded_ids:
         line(f"- {type_}:{id_}{suffix}")
     for id_ in result.subject_ids:
         line(f"{type_}:{id_}{suffix}")
+    for id_, missing in result.conditional.items():
+        line(f"{type_}:{id_}{suffix}  if {_listed(missing)}")
     note_cursor(result.cursor)
 
 
 def lookup_permissions(
     resource: ResourceArgument,
     subject: SubjectArgument,
+    context: ContextText = None,
     context_relationship: Contextual = None,
     consistency: ConsistencyText = _FRESHNESS,
     database: Database = DATABASE_URL,
@@ -190,6 +213,7 @@ def lookup_permissions(
         result = relata.lookup_permissions(
             resource,
             subject,
+            context=context_of(context),
             contextual=contextual_of(context_relationship),
             consistency=consistency_of(consistency),
         )
@@ -198,12 +222,18 @@ def lookup_permissions(
         return
     for permission in result.permissions:
         line(permission)
+    for permission, missing in result.conditional.items():
+        line(f"{permission}  if {_listed(missing)}")
 
 
 def note_cursor(cursor: str | None) -> None:
     """Say how to go on, where a page is not the last."""
     if cursor is not None:
         note(f"there are more; go on with --cursor {cursor}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
 
 
 def _node(node: ExpandNode) -> dict[str, object]:
@@ -213,6 +243,8 @@ def _node(node: ExpandNode) -> dict[str, object]:
         "expression": node.expression,
         "operation": node.operation,
         "subjects": [str(subject) for subject in node.subjects],
+        "conditional": {str(subject): names for subject, names in node.conditional.items()},
+        "missing_context": node.missing_context,
         "children": [_node(child) for child in node.children],
         "cycle": node.cycle,
     }
@@ -224,9 +256,13 @@ def _drawn(node: ExpandNode) -> Tree:
         title.append(f"  {node.expression}")
     if node.operation != "leaf" or node.cycle:
         title.append(f"  {'cycle' if node.cycle else node.operation}", style="cyan")
+    if node.missing_context:
+        title.append(f"  if {_listed(node.missing_context)}", style="yellow")
     tree = Tree(title)
     for subject in node.subjects:
         tree.add(Text(str(subject)))
+    for subject, missing in node.conditional.items():
+        tree.add(Text(str(subject)).append(f"  if {_listed(missing)}", style="yellow"))
     for child in node.children:
         tree.children.append(_drawn(child))
     return tree

@@ -68,7 +68,7 @@ def write(
 ) -> None:
     """Write relationships: all of them or none.
 
-    One that is there already stays as it is.
+    One that is there already takes the caveat and expiration that are given now.
 
     Example: `relata write document:readme#viewer@user:anne`
     """

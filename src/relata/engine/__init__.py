@@ -7,24 +7,39 @@ neither the store nor how fresh a view is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
 
 import msgspec
 
-from relata.engine.answers import ExpandNode, FoundSubjects, Permissionship
+from relata.engine.answers import (
+    Answer,
+    ExpandNode,
+    ExplainNode,
+    FoundPermissions,
+    FoundResources,
+    FoundSubjects,
+    Permissionship,
+)
 from relata.engine.check import Checks, Run
+from relata.engine.conditions import Conditions
 from relata.engine.expand import expand
+from relata.engine.explain import explain
 from relata.engine.lookup_resources import lookup_resources
-from relata.engine.lookup_subjects import lookup_subjects
+from relata.engine.lookup_subjects import Found, lookup_subjects
 from relata.engine.plan import Numbering, Plan, nesting
+from relata.engine.reading import HOPEFULLY
+from relata.engine.unknown import missing_context
 from relata.errors import (
     InvalidArgumentError,
     LimitExceededError,
     UnknownDefinitionError,
     UnknownRelationError,
 )
-from relata.graph import Edge, View
+from relata.graph import Edge, View, microseconds, trait_of
 from relata.relationships import (
+    WILDCARD,
     Kind,
     ObjectRef,
     Relationship,
@@ -34,14 +49,19 @@ from relata.relationships import (
 from relata.schema import Definition, Schema
 
 __all__ = [
+    "Answer",
     "Engine",
     "ExpandNode",
+    "ExplainNode",
+    "FoundPermissions",
+    "FoundResources",
     "FoundSubjects",
     "Permissionship",
     "Session",
     "WorkLimits",
 ]
 
+T = TypeVar("T")
 
 MAX_NESTING = 100
 """Names that an evaluation may go down through, not counting recursion, which costs no depth."""
@@ -94,8 +114,13 @@ class Engine:
             )
 
     def extend(self, view: View, relationships: Iterable[Relationship]) -> View:
-        """A view that also has contextual relationships, which the schema must allow."""
-        return view.changed(added=self._edges(relationships))
+        """A view that also has contextual relationships, which the schema must allow.
+
+        Each takes the place of the stored one with its key, whatever that one's caveat is.
+        """
+        added = list(relationships)
+        replaced = [edge for item in added for edge in self._edges_of_key(item)]
+        return view.changed(added=self._edges(added), removed=replaced)
 
     def before(self, view: View, changes: Iterable[tuple[bool, Relationship]]) -> View:
         """A view as it was before some changes, each an addition or not, in their order.
@@ -122,8 +147,13 @@ class Engine:
         for relationship in relationships:
             number = self._numbering.kind_number.get(relationship_kind(relationship))
             if number is not None:
-                resource, subject = relationship.resource, relationship.subject.object
-                yield number, str(resource), str(subject)
+                yield _edge(number, relationship)
+
+    def _edges_of_key(self, relationship: Relationship) -> Iterator[Edge]:
+        if not self._numbering.conditional:
+            return  # a relationship that holds always is the same one, whoever brings it
+        for number in self._numbering.of_key(relationship_kind(relationship)):
+            yield _edge(number, relationship)
 
     def definition(self, type_: str, *, field: str) -> Definition:
         """A definition by name. Raises UnknownDefinitionError."""
@@ -163,18 +193,55 @@ class Engine:
             self.definition(subject_type, field=type_field)
 
 
+def _edge(number: int, relationship: Relationship) -> Edge:
+    return Edge(
+        number,
+        str(relationship.resource),
+        str(relationship.subject.object),
+        trait_of(relationship),
+    )
+
+
+class _Budget:
+    """What is left of the work that all checks of a batch may do together."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+
 class Session:
     """Questions at one revision: an engine, a view, and what each subject's questions found.
 
-    Not thread-safe, and valid only while the view does not change.
+    All of them are asked with one context and at one moment. Not thread-safe, and valid only while
+    the view does not change.
     """
 
-    def __init__(self, engine: Engine, view: View, limits: WorkLimits) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        view: View,
+        limits: WorkLimits,
+        *,
+        context: Mapping[str, Any] | None = None,
+        now: datetime | None = None,
+    ) -> None:
         self._engine = engine
         self._view = view
         self._limits = limits
-        self._runs: dict[SubjectRef, tuple[Checks, Run]] = {}
-        self._steps_left = limits.lookup_steps
+        self._conditions = Conditions(
+            engine._numbering.caveats, context or {}, None if now is None else microseconds(now)
+        )
+        self._runs: dict[SubjectRef, tuple[Plan, Checks, Run]] = {}
+        self._budget = _Budget(limits.lookup_steps)
+
+    def with_context(self, context: Mapping[str, Any]) -> Session:
+        """A session over the same view, at the same moment, from the same budget."""
+        other = Session(self._engine, self._view, self._limits)
+        other._conditions = self._conditions.with_context(context)
+        other._budget = self._budget
+        return other
 
     def check(
         self,
@@ -183,45 +250,57 @@ class Session:
         subject: SubjectRef,
         *,
         steps: int | None = None,
-    ) -> bool:
+    ) -> Answer:
         """Whether the subject is in the permission of the resource.
 
-        Follows at most `steps` relationships, if that is less than the limit.
+        Follows at most `steps` relationships, if that is less than the limit. Raises
+        CaveatFailedError and ContextError where the answer rests on a caveat that has failed.
         """
         engine = self._engine
         number = engine.number(resource.type, permission, type_field="resource", field="permission")
-        checks, run = self._run(subject)
+        plan, checks, run = self._run(subject)
         most = self._limits.check_steps if steps is None else min(steps, self._limits.check_steps)
-        run.steps = allowed = min(most, self._steps_left)
+        run.steps = allowed = min(most, self._budget.steps)
         try:
-            return checks.of(number)(run, self._view.node(str(resource)))
+            return self._answer(plan, checks, run, number, self._view.node(str(resource)))
         except RecursionError:
             raise _too_deep() from None
         finally:
-            self._steps_left -= allowed - max(0, run.steps)
+            self._budget.steps -= allowed - max(0, run.steps)
 
-    def lookup_permissions(self, resource: ObjectRef, subject: SubjectRef) -> tuple[str, ...]:
+    def _answer(self, plan: Plan, checks: Checks, run: Run, number: int, node: int) -> Answer:
+        if checks.of(number)(run, node):
+            return True
+        # Where no unknown caveat was met, in this run's whole life, being hopeful changes nothing.
+        if not run.met_unknown or not checks.of(number, HOPEFULLY)(run, node):
+            return False
+        return missing_context(plan, checks, run, number, node)
+
+    def lookup_permissions(self, resource: ObjectRef, subject: SubjectRef) -> FoundPermissions:
         """Every permission (not relation) of the resource that the subject has, sorted."""
         definition = self._engine.definition(resource.type, field="resource")
-        return tuple(
-            name for name in sorted(definition.permissions) if self.check(resource, name, subject)
-        )
+        answers = {
+            name: self.check(resource, name, subject) for name in sorted(definition.permissions)
+        }
+        return FoundPermissions(*_by_answer(answers))
 
     def lookup_resources(
         self, resource_type: str, permission: str, subject: SubjectRef
-    ) -> tuple[str, ...]:
+    ) -> FoundResources:
         """The ids of every resource of a type that the subject has the permission on, sorted."""
         number = self._engine.number(
             resource_type, permission, type_field="resource_type", field="permission"
         )
-        checks, run = self._run(subject)
+        plan, checks, run = self._run(subject)
         run.steps = self._limits.lookup_steps
-        plan, _ = self._engine.compiled(subject.type, subject.relation)
         try:
             found = lookup_resources(plan, checks, run, number)
+            if not run.met_unknown or number not in plan.uncertain:
+                return FoundResources(self._ids(found))
+            answers = {node: self._answer(plan, checks, run, number, node) for node in found}
         except RecursionError:
             raise _too_deep() from None
-        return self._ids(found)
+        return FoundResources(*_by_answer(self._by_id(answers)))
 
     def lookup_subjects(
         self, resource: ObjectRef, permission: str, subject_type: str, subject_relation: str
@@ -232,13 +311,48 @@ class Session:
         engine.require_subject_kind(
             subject_type, subject_relation, type_field="subject_type", field="subject_relation"
         )
-        plan, _ = engine.compiled(subject_type, subject_relation)
-        run = Run(self._view, 0, self._limits.lookup_steps)
+        plan, checks = engine.compiled(subject_type, subject_relation)
+        node = self._view.node(str(resource))
+        run = Run(self._view, 0, self._limits.lookup_steps, self._conditions)
         try:
-            found = lookup_subjects(plan, run, number, self._view.node(str(resource)))
+            found = lookup_subjects(plan, run, number, node)
+            surely = found.surely
+            if not run.met_unknown:
+                return FoundSubjects(
+                    self._ids(surely.nodes), surely.wildcard, self._ids(surely.excluded)
+                )
+            return self._conditionally(plan, checks, run, number, node, found)
         except RecursionError:
             raise _too_deep() from None
-        return FoundSubjects(self._ids(found.nodes), found.wildcard, self._ids(found.excluded))
+
+    def _conditionally(
+        self, plan: Plan, checks: Checks, run: Run, number: int, node: int, found: Found
+    ) -> FoundSubjects:
+        """What a lookup has found, where unknown caveats were met on the way."""
+
+        def waits_for(subject: int) -> frozenset[str]:
+            asking = Run(self._view, subject, run.steps, self._conditions)
+            missing = missing_context(plan, checks, asking, number, node)
+            run.steps = asking.steps
+            return missing
+
+        surely, possibly = found.surely, found.possibly
+        everybody: frozenset[str] | None = None
+        if possibly.wildcard and not surely.wildcard:
+            everybody = waits_for(self._view.node(f"{plan.subject_type}:{WILDCARD}"))
+        open_ = [one for one in found.named if possibly.has(one) and not surely.has(one)]
+        conditional = {
+            one: missing
+            for one in open_
+            if (missing := waits_for(one)) != everybody or one in possibly.nodes
+        }
+        return FoundSubjects(
+            self._ids(surely.nodes),
+            surely.wildcard,
+            self._ids(possibly.excluded),
+            {id_: tuple(sorted(names)) for id_, names in self._by_id(conditional).items()},
+            None if everybody is None else tuple(sorted(everybody)),
+        )
 
     def expand(self, resource: ObjectRef, permission: str) -> ExpandNode:
         """The tree of who is in the permission of the resource."""
@@ -246,25 +360,73 @@ class Session:
         engine.number(resource.type, permission, type_field="resource", field="permission")
         return expand(
             engine._numbering,
-            self._view,
+            Run(self._view, 0, self._limits.lookup_steps, self._conditions),
             self._view.node(str(resource)),
             (resource.type, permission),
             max_nodes=self._limits.expand_nodes,
             max_depth=self._limits.expand_depth,
         )
 
-    def _run(self, subject: SubjectRef) -> tuple[Checks, Run]:
+    def explain(
+        self,
+        resource: ObjectRef,
+        permission: str,
+        subject: SubjectRef,
+        *,
+        steps: int | None = None,
+    ) -> ExplainNode:
+        """Why a check answers as it does; the answer of the tree is that of the check.
+
+        Found afresh, with nothing that the session knows from other questions. Raises what a
+        check does.
+        """
+        engine = self._engine
+        number = engine.number(resource.type, permission, type_field="resource", field="permission")
+        engine.require_subject(subject)
+        plan, checks = engine.compiled(subject.type, subject.relation)
+        asking = self._view.node(str(subject.object))
+        most = self._limits.check_steps if steps is None else min(steps, self._limits.check_steps)
+        allowed = min(most, self._budget.steps)
+        run = Run(self._view, asking, allowed, self._conditions.afresh())
+        try:
+            return explain(plan, checks, run, number, self._view.node(str(resource)))
+        except RecursionError:
+            raise _too_deep() from None
+        finally:
+            self._budget.steps -= allowed - max(0, run.steps)
+
+    def _run(self, subject: SubjectRef) -> tuple[Plan, Checks, Run]:
         found = self._runs.get(subject)
         if found is None:
             self._engine.require_subject(subject)
-            _, checks = self._engine.compiled(subject.type, subject.relation)
-            run = Run(self._view, self._view.node(f"{subject.type}:{subject.id}"), 0)
-            found = self._runs[subject] = (checks, run)
+            plan, checks = self._engine.compiled(subject.type, subject.relation)
+            node = self._view.node(f"{subject.type}:{subject.id}")
+            found = (plan, checks, Run(self._view, node, 0, self._conditions))
+            self._runs[subject] = found
         return found
 
     def _ids(self, nodes: Iterable[int]) -> tuple[str, ...]:
         text = self._view.text
         return tuple(sorted([text(node).partition(":")[2] for node in nodes]))
+
+    def _by_id(self, answers: Mapping[int, T]) -> dict[str, T]:
+        text = self._view.text
+        return dict(
+            sorted((text(node).partition(":")[2], answer) for node, answer in answers.items())
+        )
+
+
+def _by_answer(
+    answers: Mapping[str, Answer],
+) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """What is allowed, and what is conditional with what it waits for."""
+    allowed = tuple(name for name, answer in answers.items() if answer is True)
+    conditional = {
+        name: tuple(sorted(answer))
+        for name, answer in answers.items()
+        if isinstance(answer, frozenset)
+    }
+    return allowed, conditional
 
 
 def _too_deep() -> LimitExceededError:

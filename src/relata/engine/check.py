@@ -8,14 +8,20 @@ Each name becomes a function of a `Run` and a node:
 - a *tangled* name (recursive through an intersection, an exclusion or `.all()`) is solved as
   equations (`solve.py`).
 
-A function answers for sure. What an exclusion subtracts is asked of a second function that
-answers "possibly"; it differs only where an answer can be undefined.
+A function answers in one `Reading`. An answer can be undefined (a cycle through an exclusion), and
+it can be unknown (a caveat that lacks context); a reading says what either counts as, and what an
+exclusion subtracts is read the other way round. So a subject is allowed that is in the permission
+with everything against it, and denied that is not in it even with unknown caveats in its favour;
+between the two the answer is conditional. Names from which neither can be reached have one function
+for all readings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
+from relata.caveats import Outcome
+from relata.engine.conditions import Conditions
 from relata.engine.lookup_resources import BackwardSearch
 from relata.engine.plan import (
     AllOf,
@@ -29,11 +35,13 @@ from relata.engine.plan import (
     Same,
     Term,
     Through,
+    kinds_read,
     references,
 )
+from relata.engine.reading import SURELY, Reading
 from relata.engine.solve import Fixed, Grounding, solve
 from relata.errors import LimitExceededError
-from relata.graph import Adjacency, View
+from relata.graph import Adjacency, Trait, View
 
 
 class Run:
@@ -43,10 +51,22 @@ class Run:
     function and node, so it holds for this subject and this view only.
     """
 
-    __slots__ = ("forward", "found", "known", "searching", "steps", "subject", "view")
+    __slots__ = (
+        "conditions",
+        "forward",
+        "found",
+        "known",
+        "met_unknown",
+        "searching",
+        "steps",
+        "subject",
+        "view",
+    )
 
-    def __init__(self, view: View, subject: int, steps: int) -> None:
+    def __init__(self, view: View, subject: int, steps: int, conditions: Conditions) -> None:
         self.view = view
+        self.conditions = conditions
+        self.met_unknown = False
         self.forward: Sequence[Adjacency] = view.forward
         self.subject = subject
         self.steps = steps
@@ -69,6 +89,40 @@ class Run:
         if known is None:
             known = self.known[function] = {}
         return known
+
+    def outcome(self, kind: int, resource: int, subject: int) -> Outcome:
+        """Whether a relationship of a conditional kind holds, as far as it is known."""
+        return self.conditions.outcome(kind, self._trait(kind, resource, subject), self.spend)
+
+    def holds(self, kind: int, resource: int, subject: int, unknown: bool) -> bool:
+        """Whether it holds, where what is unknown counts as `unknown`."""
+        outcome = self.outcome(kind, resource, subject)
+        if outcome is True or outcome is False:
+            return outcome
+        self.met_unknown = True
+        return unknown
+
+    def is_there(self, kind: int, resource: int, subject: int) -> bool:
+        """Whether a relationship of a conditional kind has not expired."""
+        return not self.conditions.has_expired(self._trait(kind, resource, subject))
+
+    def guard(
+        self, kind: int, resource: int, subject: int, reading: Reading
+    ) -> tuple[bool, bool] | None:
+        """Whether a relationship holds in a reading and in the one of what that subtracts."""
+        if not self.is_there(kind, resource, subject):
+            return None
+        unknown = reading.unknown
+        return (
+            self.holds(kind, resource, subject, unknown),
+            self.holds(kind, resource, subject, not unknown),
+        )
+
+    def _trait(self, kind: int, resource: int, subject: int) -> Trait:
+        trait = self.view.traits[kind].get((resource, subject))
+        if trait is None:
+            raise AssertionError("a relationship of a conditional kind has a trait")
+        return trait
 
 
 Check = Callable[[Run, int], bool]
@@ -103,63 +157,92 @@ class Checks:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._functions: dict[tuple[int, bool], Check] = {}
-        self._remembering: dict[tuple[int, bool], Check] = {}
-        self._searches: dict[tuple[int, bool], Search] = {}
+        self._conditional = plan.numbering.conditional
+        self._functions: dict[tuple[int, Reading], Check] = {}
+        self._remembering: dict[tuple[int, Reading], Check] = {}
+        self._searches: dict[tuple[int, Reading], Search] = {}
+        self._parts: dict[tuple[Term, Reading], Check] = {}
         self._numbers = 0
 
-    def of(self, number: int, *, possibly: bool = False) -> Check:
-        """The function that checks a name. With `possibly`, undefined counts as true."""
-        key = self._key(number, possibly)
+    def of(self, number: int, reading: Reading = SURELY) -> Check:
+        """The function that checks a name."""
+        key = self._key(number, reading)
         function = self._functions.get(key)
         if function is None:
             function = self._functions[key] = self._compile(*key)
         return function
 
-    def _key(self, number: int, possibly: bool) -> tuple[int, bool]:
-        return number, possibly and number in self._plan.undefinable
+    def part(self, term: Term, reading: Reading) -> Check:
+        """The function that checks a part of a name's term."""
+        function = self._parts.get((term, reading))
+        if function is None:
+            function = self._parts[term, reading] = self._straight(term, reading)
+        return function
 
-    def _compile(self, number: int, possibly: bool) -> Check:
+    def _key(self, number: int, reading: Reading) -> tuple[int, Reading]:
+        plan = self._plan
+        if reading == SURELY or (number not in plan.undefinable and number not in plan.uncertain):
+            return number, SURELY
+        return number, Reading(
+            reading.undefined and number in plan.undefinable,
+            reading.unknown and number in plan.uncertain,
+        )
+
+    def _compile(self, number: int, reading: Reading) -> Check:
         if number in self._plan.tangled:
-            return self._tangled(number, possibly)
+            return self._tangled(number, reading)
         if number in self._plan.looping:
-            return self._loop(number, possibly)
-        return self._straight(self._plan.terms[number], possibly)
+            return self._loop(number, reading)
+        return self._straight(self._plan.terms[number], reading)
 
-    def _straight(self, term: Term, possibly: bool) -> Check:
+    def _straight(self, term: Term, reading: Reading) -> Check:
         match term:
+            case Direct(kind) if kind in self._conditional:
+                return _direct_if(kind, reading.unknown)
             case Direct(kind):
                 return _direct(kind)
+            case Public(kind) if kind in self._conditional:
+                return _public_if(kind, reading.unknown)
             case Public(kind):
                 return _public(kind)
             case Same():
                 return _same
             case Call(target):
-                return self.of(target, possibly=possibly)
+                return self.of(target, reading)
             case Through(kind, target) if target in self._plan.looping:
-                self.of(target, possibly=possibly)
-                return _through_search(kind, self._searches[self._key(target, possibly)])
+                self.of(target, reading)
+                search = self._searches[self._key(target, reading)]
+                if kind in self._conditional:
+                    return _through_search_if(kind, search, reading.unknown)
+                return _through_search(kind, search)
+            case Through(kind, target) if kind in self._conditional:
+                return _through_if(kind, self._remembered(target, reading), reading.unknown)
             case Through(kind, target):
-                return self._through(kind, target, possibly)
+                return self._through(kind, target, reading)
             case Every(steps):
-                return _every(
-                    [
-                        (kind, None if target is None else self._remembered(target, possibly))
-                        for kind, target in steps
-                    ]
-                )
+                return self._every(steps, reading)
             case AnyOf(children):
-                return _any_of(self._cheapest_first(children, possibly))
+                return _any_of(self._cheapest_first(children, reading))
             case AllOf(children):
-                return _all_of(self._cheapest_first(children, possibly))
+                return _all_of(self._cheapest_first(children, reading))
             case Minus(base, subtracted):
                 return _minus(
-                    self._straight(base, possibly), self._straight(subtracted, not possibly)
+                    self._straight(base, reading),
+                    self._straight(subtracted, reading.subtracted()),
                 )
 
-    def _through(self, kind: int, number: int, possibly: bool) -> Check:
-        target = self._remembered(number, possibly)
-        exact = number not in self._plan.undefinable
+    def _every(self, steps: Iterable[tuple[int, int | None]], reading: Reading) -> Check:
+        made = [
+            (kind, None if target is None else self._remembered(target, reading))
+            for kind, target in steps
+        ]
+        if any(kind in self._conditional for kind, _ in made):
+            return _every_if(made, self._conditional, reading.unknown)
+        return _every(made)
+
+    def _through(self, kind: int, number: int, reading: Reading) -> Check:
+        target = self._remembered(number, reading)
+        exact = number not in self._plan.undefinable and number not in self._plan.uncertain
 
         def through(run: Run, node: int) -> bool:
             others = run.forward[kind].get(node)
@@ -204,21 +287,25 @@ class Checks:
             run.steps = steps
         return found
 
-    def _cheapest_first(self, terms: Sequence[Term], possibly: bool) -> list[Check]:
-        ordered = sorted(terms, key=lambda term: any(True for _ in references(term)))
-        return [self._straight(term, possibly) for term in ordered]
+    def _cheapest_first(self, terms: Sequence[Term], reading: Reading) -> list[Check]:
+        ordered = sorted(terms, key=self._dearness)
+        return [self._straight(term, reading) for term in ordered]
 
-    def _remembered(self, number: int, possibly: bool) -> Check:
+    def _dearness(self, term: Term) -> tuple[bool, bool]:
+        conditional = any(kind in self._conditional for kind in kinds_read(term))
+        return any(True for _ in references(term)), conditional
+
+    def _remembered(self, number: int, reading: Reading) -> Check:
         """The function of a name, wrapped to ask once a node where asking again may be dear.
 
         Without it a ladder of shared parents would be walked once for every way up.
         """
-        function = self.of(number, possibly=possibly)
+        function = self.of(number, reading)
         term = self._plan.terms[number]
         recursive = number in self._plan.tangled or number in self._plan.looping
         if recursive or not any(True for _ in references(term)):
             return function
-        key = self._key(number, possibly)
+        key = self._key(number, reading)
         wrapped = self._remembering.get(key)
         if wrapped is None:
             wrapped = self._remembering[key] = _remember(function, self._next_number())
@@ -228,61 +315,70 @@ class Checks:
         self._numbers += 1
         return self._numbers
 
-    def _loop(self, number: int, possibly: bool) -> Check:
+    def _loop(self, number: int, reading: Reading) -> Check:
         """Compile all names that reach each other, and return the function of one."""
         component = self._plan.component
         members = [other for other in self._plan.looping if component[other] == component[number]]
         index = {member: position for position, member in enumerate(members)}
         leaves: list[list[Check]] = []
-        edges: list[list[tuple[int, int]]] = []
+        edges: list[list[_LoopEdge]] = []
         for member in members:
             inside, outside = self._split(self._plan.terms[member], index)
             edges.append(inside)
-            leaves.append(self._cheapest_first(outside, possibly))
+            leaves.append(self._cheapest_first(outside, reading))
         memory = self._next_number()
         for member, position in index.items():
-            key = self._key(member, possibly)
-            search = _search(position, len(members), leaves, edges, memory)
+            key = self._key(member, reading)
+            search = _search(position, len(members), leaves, edges, memory, reading.unknown)
             self._searches[key] = search
             self._functions[key] = _from_one(search)
-        return self._functions[self._key(number, possibly)]
+        return self._functions[self._key(number, reading)]
 
-    def _split(self, term: Term, index: dict[int, int]) -> tuple[list[tuple[int, int]], list[Term]]:
+    def _split(self, term: Term, index: dict[int, int]) -> tuple[list[_LoopEdge], list[Term]]:
         """The parts of a union that stay among the names of `index`, and the others."""
-        inside: list[tuple[int, int]] = []
+        inside: list[_LoopEdge] = []
         outside: list[Term] = []
         for part in term.children if isinstance(term, AnyOf) else (term,):
             match part:
                 case Call(target) if target in index:
-                    inside.append((_SAME_NODE, index[target]))
+                    inside.append((_SAME_NODE, index[target], False))
                 case Through(kind, target) if target in index:
-                    inside.append((kind, index[target]))
+                    inside.append((kind, index[target], kind in self._conditional))
                 case _:
                     outside.append(part)
         return inside, outside
 
-    def _tangled(self, number: int, possibly: bool) -> Check:
+    def _tangled(self, number: int, reading: Reading) -> Check:
         plan = self._plan
         home = plan.component[number]
-        low_memory, high_memory = self._memories(home)
+        low = Reading(undefined=False, unknown=reading.undefined != reading.unknown)
+        if number not in plan.uncertain:
+            low = SURELY
+        low_memory, high_memory = self._memories(home, low)
 
         def solve_at(run: Run, node: int) -> None:
             lows, highs = run.known_to(low_memory), run.known_to(high_memory)
 
             def outside(target: int, other: int) -> Fixed[bool] | None:
                 if plan.component[target] != home:
-                    return self._both(run, target, other)
+                    return self._both(run, self.of(target, low), target, other, low)
                 key = other * len(plan.terms) + target
-                low = lows.get(key)
-                return None if low is None else Fixed(low, highs[key])
+                known = lows.get(key)
+                return None if known is None else Fixed(known, highs[key])
+
+            def leaf(term: Term, other: int) -> Fixed[bool]:
+                surely = self.part(term, low)(run, other)
+                return Fixed(surely, self.part(term, low.subtracted())(run, other))
 
             grounding = Grounding(
                 run.view,
                 plan.terms,
                 _BOOLEANS,
-                lambda term, other: self._straight(term, possibly=False)(run, other),
+                leaf,
                 outside,
                 run.spend,
+                conditional=self._conditional,
+                guard=lambda kind, at, other: run.guard(kind, at, other, low),
             )
             values = solve(grounding.ground(number, node), _BOOLEANS, run.spend)
             for (name, other, part), value in values.items():
@@ -290,29 +386,33 @@ class Checks:
                     key = other * len(plan.terms) + name
                     lows[key], highs[key] = value.low, value.high
 
+        memory = high_memory if reading.undefined else low_memory
+
         def tangled(run: Run, node: int) -> bool:
             key = node * len(plan.terms) + number
-            memory = high_memory if possibly else low_memory
             if key not in run.known_to(memory):
                 solve_at(run, node)
             return run.known_to(memory)[key]
 
         return tangled
 
-    def _both(self, run: Run, number: int, node: int) -> Fixed[bool]:
-        """Whether a name is surely, and whether it is possibly, true at a node."""
-        surely = self.of(number)(run, node)
-        if surely or number not in self._plan.undefinable:
-            return Fixed(surely, surely)
-        return Fixed(surely, self.of(number, possibly=True)(run, node))
+    def _both(self, run: Run, function: Check, number: int, node: int, low: Reading) -> Fixed[bool]:
+        """A name at a node in a reading and in the one of what that subtracts."""
+        answer = function(run, node)
+        if number not in self._plan.undefinable and number not in self._plan.uncertain:
+            return Fixed(answer, answer)
+        return Fixed(answer, self.of(number, low.subtracted())(run, node))
 
-    def _memories(self, component: int) -> tuple[int, int]:
-        """Where a tangled component's answers are known, for sure and possibly."""
-        return -2 * component - 1, -2 * component - 2
+    def _memories(self, component: int, low: Reading) -> tuple[int, int]:
+        """Where a tangled component's answers are known, in a reading and in its opposite."""
+        base = -4 * component - 2 * low.unknown
+        return base - 1, base - 2
 
 
 _BOOLEANS = Booleans()
 _SAME_NODE = -1
+_LoopEdge = tuple[int, int, bool]
+"""A kind to follow, the member that it leads to, and whether the kind is conditional."""
 
 _WIDE = 32
 """From how many related objects on it is worth asking which of them could matter."""
@@ -330,6 +430,26 @@ def _direct(kind: int) -> Check:
         return subjects is not None and run.subject in subjects
 
     return direct
+
+
+def _direct_if(kind: int, unknown: bool) -> Check:
+    def direct(run: Run, node: int) -> bool:
+        subjects = run.forward[kind].get(node)
+        return (
+            subjects is not None
+            and run.subject in subjects
+            and run.holds(kind, node, run.subject, unknown)
+        )
+
+    return direct
+
+
+def _public_if(kind: int, unknown: bool) -> Check:
+    def public(run: Run, node: int) -> bool:
+        wildcards = run.forward[kind].get(node) or ()
+        return any(run.holds(kind, node, wildcard, unknown) for wildcard in wildcards)
+
+    return public
 
 
 def _public(kind: int) -> Check:
@@ -353,6 +473,27 @@ def _every(steps: Sequence[tuple[int, Check | None]]) -> Check:
             for other in others:
                 if not target(run, other):
                     return False
+        return found
+
+    return every
+
+
+def _every_if(
+    steps: Sequence[tuple[int, Check | None]], conditional: Collection[int], unknown: bool
+) -> Check:
+    def every(run: Run, node: int) -> bool:
+        found = False
+        for kind, target in steps:
+            others = run.forward[kind].get(node) or ()
+            run.spend(len(others))
+            for other in others:
+                if kind in conditional and not run.is_there(kind, node, other):
+                    continue
+                if target is None or not target(run, other):
+                    return False
+                if kind in conditional and not run.holds(kind, node, other, unknown):
+                    return False
+                found = True
         return found
 
     return every
@@ -410,6 +551,28 @@ def _through_search(kind: int, search: Search) -> Check:
     return through
 
 
+def _through_if(kind: int, target: Check, unknown: bool) -> Check:
+    """As `Checks._through`, over relationships that may not hold."""
+
+    def through(run: Run, node: int) -> bool:
+        others = run.forward[kind].get(node) or ()
+        run.spend(len(others))
+        return any(target(run, other) and run.holds(kind, node, other, unknown) for other in others)
+
+    return through
+
+
+def _through_search_if(kind: int, search: Search, unknown: bool) -> Check:
+    """As `_through_search`, over relationships that may not hold."""
+
+    def through(run: Run, node: int) -> bool:
+        others = run.forward[kind].get(node) or ()
+        run.spend(len(others))
+        return search(run, [other for other in others if run.holds(kind, node, other, unknown)])
+
+    return through
+
+
 def _from_one(search: Search) -> Check:
     return lambda run, node: search(run, (node,))
 
@@ -418,8 +581,9 @@ def _search(
     entry: int,
     size: int,
     leaves: Sequence[Sequence[Check]],
-    edges: Sequence[Sequence[tuple[int, int]]],
+    edges: Sequence[Sequence[_LoopEdge]],
     memory: int,
+    unknown: bool,
 ) -> Search:
     """Search from one member at some nodes: true as soon as any leaf met is true.
 
@@ -436,7 +600,7 @@ def _search(
             for leaf in leaves[member]:
                 if leaf(run, node):
                     return True
-            for kind, target in edges[member]:
+            for kind, target, conditional in edges[member]:
                 others = (node,) if kind == _SAME_NODE else run.forward[kind].get(node)
                 if others is None:
                     continue
@@ -444,6 +608,8 @@ def _search(
                 for other in others:
                     key = other * size + target
                     if key not in seen and key not in false:
+                        if conditional and not run.holds(kind, node, other, unknown):
+                            continue
                         seen.add(key)
                         stack.append(key)
         false.update(dict.fromkeys(seen, False))

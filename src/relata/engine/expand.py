@@ -7,13 +7,16 @@ to a node that is already on the way down, the tree ends in a leaf that says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
+from msgspec import structs
+
+from relata.caveats import Outcome
 from relata.engine.answers import ExpandNode
+from relata.engine.check import Run
 from relata.engine.plan import Name, Numbering
-from relata.errors import LimitExceededError
-from relata.graph import View
+from relata.errors import LimitExceededError, RelataError
 from relata.relationships import WILDCARD, SubjectRef
 from relata.schema import (
     Arrow,
@@ -35,21 +38,26 @@ Inner = Literal["union", "intersection", "exclusion"]
 
 def expand(
     numbering: Numbering,
-    view: View,
+    run: Run,
     node: int,
     name: Name,
     *,
     max_nodes: int,
     max_depth: int,
 ) -> ExpandNode:
-    """The tree of a name at a node. Raises LimitExceededError where it grows past a limit."""
-    return _Expansion(numbering, view, max_nodes, max_depth).tree(node, name)
+    """The tree of a name at a node; of the run, no subject is asked for.
+
+    Raises LimitExceededError where the tree grows past a limit, and the error of a caveat that has
+    failed.
+    """
+    return _Expansion(numbering, run, max_nodes, max_depth).tree(node, name)
 
 
 class _Expansion:
-    def __init__(self, numbering: Numbering, view: View, max_nodes: int, max_depth: int) -> None:
+    def __init__(self, numbering: Numbering, run: Run, max_nodes: int, max_depth: int) -> None:
         self._numbering = numbering
-        self._view = view
+        self._run = run
+        self._view = run.view
         self._nodes_left = max_nodes
         self._max_depth = max_depth
         self._depth = 0
@@ -59,8 +67,18 @@ class _Expansion:
         definition = self._numbering.schema.definitions[name[0]]
         relation = definition.relations.get(name[1])
         if relation is not None:
-            subjects = tuple(sorted(self._stored(node, name[0], relation)))
-            return self._leaf(node, name, Computed(name[1]), subjects)
+            stored = sorted(self._stored(node, name[0], relation), key=lambda item: item[0])
+            return self._leaf(
+                node,
+                name,
+                Computed(name[1]),
+                tuple(subject for subject, outcome in stored if outcome is True),
+                conditional={
+                    subject: tuple(sorted(outcome))
+                    for subject, outcome in stored
+                    if isinstance(outcome, frozenset)
+                },
+            )
         expression = definition.permissions[name[1]].expression
         if (node, name) in self._way:
             return self._leaf(node, name, expression, cycle=True)
@@ -94,16 +112,29 @@ class _Expansion:
 
     def _arrow(self, node: int, name: Name, arrow: Arrow) -> ExpandNode:
         relation = self._numbering.schema.definitions[name[0]].relations[arrow.relation]
-        others = sorted({(s.type, s.id) for s in self._stored(node, name[0], relation)})
-        if not others:
+        outcomes: dict[tuple[str, str], list[Outcome]] = {}
+        for subject, outcome in self._stored(node, name[0], relation):
+            if arrow.every or outcome is not False:
+                outcomes.setdefault((subject.type, subject.id), []).append(outcome)
+        if not outcomes:
             return self._leaf(node, name, arrow)
         self._go_down()
         trees = tuple(
-            self._target(self._view.node(f"{type_}:{id_}"), (type_, arrow.target))
-            for type_, id_ in others
+            self._behind(f"{type_}:{id_}", (type_, arrow.target), ways, every=arrow.every)
+            for (type_, id_), ways in sorted(outcomes.items(), key=lambda item: item[0])
         )
         self._depth -= 1
         return self._inner(node, name, arrow, trees)
+
+    def _behind(self, text: str, name: Name, ways: Iterable[Outcome], *, every: bool) -> ExpandNode:
+        """The target of an arrow at an object, to which at least one relationship leads."""
+        node, outcome = self._view.node(text), _together(ways, every=every)
+        if outcome is False:
+            return self._leaf(node, name, Nil())
+        tree = self._target(node, name)
+        if outcome is True:
+            return tree
+        return structs.replace(tree, missing_context=tuple(sorted(outcome)))
 
     def _target(self, node: int, name: Name) -> ExpandNode:
         if name not in self._numbering.name_number:
@@ -125,11 +156,17 @@ class _Expansion:
         subjects: tuple[SubjectRef, ...] = (),
         *,
         cycle: bool = False,
+        conditional: Mapping[SubjectRef, tuple[str, ...]] | None = None,
     ) -> ExpandNode:
         self._count(1)
-        text = _shortened(expression)
         return ExpandNode(
-            self._view.text(node), name[1], text, "leaf", subjects=subjects, cycle=cycle
+            self._view.text(node),
+            name[1],
+            _shortened(expression),
+            "leaf",
+            subjects=subjects,
+            cycle=cycle,
+            conditional=conditional or {},
         )
 
     def _inner(
@@ -146,20 +183,41 @@ class _Expansion:
                 "the expansion has more nodes and subjects than the limit; expand a part of it"
             )
 
-    def _stored(self, node: int, definition: str, relation: Relation) -> Iterator[SubjectRef]:
+    def _stored(
+        self, node: int, definition: str, relation: Relation
+    ) -> Iterator[tuple[SubjectRef, Outcome]]:
+        """The subjects of a relation, each with whether its relationship holds.
+
+        Raises the error of a caveat that has failed.
+        """
         for number, kind in self._numbering.kinds_of(definition, relation):
-            if kind.wildcard:
-                if self._view.forward[number].get(node) is not None:
-                    yield SubjectRef(kind.subject_type, WILDCARD)
-                continue
             found = self._view.forward[number].get(node) or ()
             self._count(len(found))
             for other in found:
-                yield self._subject(other, kind.subject_relation)
+                outcome: Outcome = True
+                if number in self._numbering.conditional:
+                    if not self._run.is_there(number, node, other):
+                        continue
+                    outcome = self._run.outcome(number, node, other)
+                    if isinstance(outcome, RelataError):
+                        raise outcome
+                if kind.wildcard:
+                    yield SubjectRef(kind.subject_type, WILDCARD), outcome
+                else:
+                    yield self._subject(other, kind.subject_relation), outcome
 
     def _subject(self, node: int, relation: str = "") -> SubjectRef:
         type_, _, id_ = self._view.text(node).partition(":")
         return SubjectRef(type_, id_, relation)
+
+
+def _together(ways: Iterable[Outcome], *, every: bool) -> bool | frozenset[str]:
+    """Whether one of some relationships holds, or with `every`, all of them."""
+    outcomes = list(ways)
+    if (not every) in outcomes:
+        return not every
+    missing = [outcome for outcome in outcomes if isinstance(outcome, frozenset)]
+    return frozenset[str]().union(*missing) if missing else every
 
 
 def _operation(expression: Expression) -> Inner:

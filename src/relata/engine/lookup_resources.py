@@ -3,7 +3,8 @@
 The search starts at the subject and follows relationships backwards. Each step is a fact, "the
 subject is in this name of this node", and each fact suggests others. A name made of unions alone
 is true as soon as one part is; any other name is suggested by one chosen part and then checked.
-So every fact is exact when it is passed on, and the cost follows the facts, not the data.
+So every fact is exact when it is passed on, and the cost follows the facts, not the data. A fact
+that rests on an unknown caveat is passed on too: found is what is not denied.
 
 Of an intersection the part that suggests is the one estimated to be the rarest for this subject.
 A part that holds only for a question's own organization is then worth one organization, however
@@ -12,7 +13,7 @@ many the subject belongs to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from relata.engine.plan import (
@@ -28,6 +29,7 @@ from relata.engine.plan import (
     Term,
     Through,
 )
+from relata.engine.reading import HOPEFULLY
 
 if TYPE_CHECKING:
     from relata.engine.check import Checks, Run  # which in turn checks wide arrows from here
@@ -37,7 +39,7 @@ _Source = tuple[int, int | None]
 
 
 def lookup_resources(plan: Plan, checks: Checks, run: Run, number: int) -> set[int]:
-    """The nodes of all resources that have the run's subject in the name."""
+    """The nodes of all resources that have, or may have, the run's subject in the name."""
     return BackwardSearch(plan, checks, run).find(number)
 
 
@@ -51,7 +53,7 @@ class BackwardSearch:
         self._estimates: dict[int, float] = {}
 
     def find(self, wanted: int) -> set[int]:
-        """All nodes that have the subject in the wanted name."""
+        """All nodes that have the subject in the wanted name, or may have it."""
         suggested_by, starts = self._suggestions(wanted)
         seen: dict[int, set[int]] = {number: set() for number in starts}
         facts: set[int] = set()
@@ -64,7 +66,7 @@ class BackwardSearch:
                 return
             seen[number] |= new
             if number not in plain:
-                check, run = self._checks.of(number), self._run
+                check, run = self._checks.of(number, HOPEFULLY), self._run
                 new = {node for node in new if check(run, node)}
             if number == wanted:
                 facts.update(new)
@@ -82,13 +84,20 @@ class BackwardSearch:
 
     def _back_from(self, kind: int, nodes: set[int]) -> set[int]:
         reverse = self._run.view.reverse[kind]
+        conditional = kind in self._plan.numbering.conditional
         found: set[int] = set()
         for node in nodes:
             others = reverse.get(node)
             if others is not None:
                 self._run.spend(len(others))
-                found.update(others)
+                found.update(self._holding(kind, node, others) if conditional else others)
         return found
+
+    def _holding(self, kind: int, subject: int, resources: Collection[int]) -> Iterator[int]:
+        """Those that are related by a relationship that holds, or may."""
+        for resource in resources:
+            if self._run.holds(kind, resource, subject, unknown=True):
+                yield resource
 
     def _suggestions(self, wanted: int) -> tuple[dict[int, list[_Source]], dict[int, list[Term]]]:
         """For the names that can lead to the wanted one: what a fact of each suggests, and the
@@ -137,21 +146,13 @@ class BackwardSearch:
                 if self._run.view.text(subject).partition(":")[0] == self._type_of(number):
                     yield subject
             case Direct(kind):
-                yield from self._back(kind, self._run.subject)
+                yield from self._back_from(kind, {self._run.subject})
             case Public(kind):
                 wildcard = self._run.view.node(f"{self._plan.subject_type}:*")
-                yield from self._back(kind, wildcard)
+                yield from self._back_from(kind, {wildcard})
 
     def _type_of(self, number: int) -> str:
         return self._plan.numbering.names[number][0]
-
-    def _back(self, kind: int | None, node: int) -> Iterator[int]:
-        if kind is None:
-            yield node
-            return
-        found = self._run.view.reverse[kind].get(node) or ()
-        self._run.spend(len(found))
-        yield from found
 
     def _estimate(self, term: Term) -> float:
         """About how many nodes a term is true of for this subject."""

@@ -2,7 +2,8 @@
 
 The question is grounded into equations over sets of subjects and solved (`solve.py`). A set may
 hold everybody: a wildcard with exclusions. The algebra below is exact, so a subject is in the
-answer just when a check of it is allowed.
+answer just when a check of it is allowed. Where a caveat is unknown, the equations are solved a
+second time with unknown caveats in the subjects' favour, and what that adds is conditional.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 
 from relata.engine.check import Run
 from relata.engine.plan import Direct, Plan, Public, Term
+from relata.engine.reading import HOPEFULLY, SURELY, Reading
 from relata.engine.solve import Fixed, Grounding, solve
 
 
@@ -86,24 +88,71 @@ def _meet(one: SubjectSet, other: SubjectSet) -> SubjectSet:
     return SubjectSet(named.nodes - everybody.excluded)
 
 
-def lookup_subjects(plan: Plan, run: Run, number: int, node: int) -> SubjectSet:
-    """Everybody of the plan's kind of subject who is in the name at the node."""
+class Found(msgspec.Struct, frozen=True):
+    """Who surely is in a name, who may be, and whom the data on the way speaks of at all."""
 
-    def leaf(term: Term, at: int) -> SubjectSet:
+    surely: SubjectSet
+    possibly: SubjectSet
+    named: frozenset[int]
+
+
+def lookup_subjects(plan: Plan, run: Run, number: int, node: int) -> Found:
+    """Everybody of the plan's kind of subject who is in the name at the node, or may be."""
+    surely, named = _solved(plan, run, number, node, SURELY)
+    if not run.met_unknown:
+        return Found(surely, surely, named)
+    possibly, _ = _solved(plan, run, number, node, HOPEFULLY)
+    return Found(surely, possibly, named)
+
+
+def _solved(
+    plan: Plan, run: Run, number: int, node: int, reading: Reading
+) -> tuple[SubjectSet, frozenset[int]]:
+    conditional = plan.numbering.conditional
+    named: set[int] = set()
+
+    def subjects(kind: int, at: int, *, is_low: bool) -> frozenset[int]:
+        found = run.forward[kind].get(at) or ()
+        run.spend(len(found))
+        if kind not in conditional:
+            return frozenset(found)
+        unknown = reading.unknown is is_low
+        return frozenset(other for other in found if run.holds(kind, at, other, unknown))
+
+    def leaf(term: Term, at: int) -> Fixed[SubjectSet]:
         match term:
             case Direct(kind):
-                found = run.forward[kind].get(at) or ()
-                run.spend(len(found))
-                return SubjectSet(frozenset(found))
+                low = SubjectSet(subjects(kind, at, is_low=True))
+                named.update(low.nodes)
+                if kind not in conditional:
+                    return Fixed(low, low)
+                high = SubjectSet(subjects(kind, at, is_low=False))
+                named.update(high.nodes)
+                return Fixed(low, high)
             case Public(kind):
-                return SubjectSet(wildcard=run.forward[kind].get(at) is not None)
+                return Fixed(
+                    SubjectSet(wildcard=bool(subjects(kind, at, is_low=True))),
+                    SubjectSet(wildcard=bool(subjects(kind, at, is_low=False))),
+                )
             case _:
-                return SubjectSet(frozenset((at,)))
+                named.add(at)
+                itself = SubjectSet(frozenset((at,)))
+                return Fixed(itself, itself)
 
     def outside(_number: int, _node: int) -> Fixed[SubjectSet] | None:
         return None
 
     sets = SubjectSets(run.spend)
-    grounding = Grounding(run.view, plan.terms, sets, leaf, outside, run.spend)
+    grounding = Grounding(
+        run.view,
+        plan.terms,
+        sets,
+        leaf,
+        outside,
+        run.spend,
+        conditional=conditional,
+        guard=lambda kind, at, other: run.guard(kind, at, other, reading),
+    )
     wanted = (number, node, 0)
-    return solve(grounding.ground(number, node), sets, run.spend, wanted=wanted)[wanted].low
+    values = solve(grounding.ground(number, node), sets, run.spend, wanted=wanted)
+    return values[wanted].low, frozenset(named)

@@ -5,6 +5,10 @@ and permission, numbered. Terms speak of kinds of relationships, so a relation a
 are the same thing here. What cannot be true for that kind of subject, whatever is stored, is
 pruned away; so no wildcard is probed where none is allowed.
 
+Kinds whose relationships carry a caveat or an expiration are *conditional*; the terms are the
+same, and who runs them asks of each such relationship whether it holds. A name from which a caveat
+can be reached is *uncertain*: its answer may be unknown.
+
 Two facts about recursion, read off the schema, choose how a check is run (see `check.py`):
 a number is *looping* where it can reach itself through unions alone, and *tangled* where it can
 reach itself through an intersection, an exclusion or `.all()`.
@@ -17,8 +21,10 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import networkx as nx
 
+from relata.caveats import Caveat
 from relata.relationships import Kind
 from relata.schema import (
+    AllowedSubject,
     Arrow,
     Computed,
     Definition,
@@ -37,7 +43,7 @@ Name = tuple[str, str]
 
 
 class Direct(msgspec.Struct, frozen=True):
-    """The subject is related to the resource by a relationship of this kind."""
+    """The subject is related to the resource by a relationship of this kind that holds."""
 
     kind: int
 
@@ -68,7 +74,9 @@ class Through(msgspec.Struct, frozen=True):
 class Every(msgspec.Struct, frozen=True):
     """What the targets say of every object related to the resource, of which there is one.
 
-    A step whose target is None is a type that lacks the arrow's target: nobody is in it.
+    A step whose target is None is a type that lacks the arrow's target: nobody is in it. Nobody is
+    in the target by a relationship whose caveat is false, either; one that has expired is no
+    relationship.
     """
 
     steps: tuple[tuple[int, int | None], ...]
@@ -104,9 +112,15 @@ class Numbering:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self.kinds: tuple[Kind, ...] = tuple(
-            Kind(definition.name, relation.name, allowed.type, allowed.relation, allowed.wildcard)
+            _kind(definition.name, relation.name, allowed)
             for definition, relation in schema.relations()
             for allowed in relation.allowed
+        )
+        self.caveats: tuple[Caveat | None, ...] = tuple(
+            schema.caveats[kind.caveat].caveat if kind.caveat else None for kind in self.kinds
+        )
+        self.conditional = frozenset(
+            number for number, kind in enumerate(self.kinds) if kind.is_conditional
         )
         self.names: tuple[Name, ...] = tuple(
             (definition.name, name)
@@ -119,8 +133,31 @@ class Numbering:
     def kinds_of(self, definition: str, relation: Relation) -> Iterator[tuple[int, Kind]]:
         """The kinds of one relation, with their numbers."""
         for allowed in relation.allowed:
-            kind = Kind(definition, relation.name, allowed.type, allowed.relation, allowed.wildcard)
+            kind = _kind(definition, relation.name, allowed)
             yield self.kind_number[kind], kind
+
+    def of_key(self, kind: Kind) -> Iterator[int]:
+        """The kinds that differ from one in caveat and expiration at most.
+
+        They hold relationships that can be one and the same.
+        """
+        for caveat in ("", *self.schema.caveats):
+            for expiration in (False, True):
+                other = msgspec.structs.replace(kind, caveat=caveat, expiration=expiration)
+                if other in self.kind_number:
+                    yield self.kind_number[other]
+
+
+def _kind(definition: str, relation: str, allowed: AllowedSubject) -> Kind:
+    return Kind(
+        definition,
+        relation,
+        allowed.type,
+        allowed.relation,
+        allowed.wildcard,
+        allowed.caveat,
+        allowed.expiration,
+    )
 
 
 class _Terms:
@@ -226,6 +263,7 @@ class Plan:
             elif inside:
                 self.looping |= members
         self.undefinable = self._reaching_exclusion_cycle(graph)
+        self.uncertain = self._reaching_caveat(graph)
 
     def _reaching_exclusion_cycle(self, graph: nx.DiGraph[int]) -> set[int]:
         """The names whose answer can be undefined, because a cycle through an exclusion can
@@ -236,10 +274,24 @@ class Plan:
             for target in subtracted_references(self.terms[number])
             if self.component[target] == self.component[number]
         }
-        reaching = set(sources)
-        for number in sources:
-            reaching |= nx.ancestors(graph, number)
-        return reaching
+        return _reaching(sources, graph)
+
+    def _reaching_caveat(self, graph: nx.DiGraph[int]) -> set[int]:
+        """The names whose answer can be unknown, because a caveat can be reached from them."""
+        caveats = self.numbering.caveats
+        sources = {
+            number
+            for number, term in enumerate(self.terms)
+            if any(caveats[kind] is not None for kind in kinds_read(term))
+        }
+        return _reaching(sources, graph)
+
+
+def _reaching(sources: set[int], graph: nx.DiGraph[int]) -> set[int]:
+    reaching = set(sources)
+    for number in sources:
+        reaching |= nx.ancestors(graph, number)
+    return reaching
 
 
 def nesting(numbering: Numbering) -> int:
@@ -267,6 +319,21 @@ def references(term: Term, guarded: bool = False) -> Iterator[tuple[int, bool]]:
         case Minus(base, subtracted):
             yield from references(base, True)
             yield from references(subtracted, True)
+
+
+def kinds_read(term: Term) -> Iterator[int]:
+    """The kinds of relationships that a term reads."""
+    match term:
+        case Direct(kind) | Public(kind) | Through(kind, _):
+            yield kind
+        case Every(steps):
+            yield from (kind for kind, _ in steps)
+        case AnyOf(children) | AllOf(children):
+            for child in children:
+                yield from kinds_read(child)
+        case Minus(base, subtracted):
+            yield from kinds_read(base)
+            yield from kinds_read(subtracted)
 
 
 def subtracted_references(term: Term) -> Iterator[int]:

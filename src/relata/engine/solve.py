@@ -6,14 +6,19 @@ exclusion, it is the well-founded model (Van Gelder, Ross and Schlipf, "The well
 for general logic programs", 1991), found by alternating an underestimate and an overestimate; what
 stays undefined is in the overestimate only, and is not granted.
 
+A relationship of which it is not known whether it holds is an equation of its own, `Guarded`: its
+value is nobody in one estimate and what it leads to in the other.
+
 The values may be booleans (is the subject in it?) or sets of subjects (who is in it?): anything
 with a join, a meet and a difference.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -88,14 +93,27 @@ class Less(msgspec.Struct, Generic[T], frozen=True):
     subtracted: Variable
 
 
-Equation = Fixed[T] | Variable | Join[T] | Meet[T] | Less[T]
+class Guarded(msgspec.Struct, Generic[T], frozen=True):
+    """An equation behind a relationship: whether that one holds in either estimate."""
+
+    inner: Equation[T]
+    low: bool
+    high: bool
+
+
+Equation = Fixed[T] | Variable | Join[T] | Meet[T] | Less[T] | Guarded[T]
+
+Guard = Callable[[int, int, int], tuple[bool, bool] | None]
+"""By kind, resource and subject: whether a relationship holds in the underestimate and in the
+overestimate, or None where it is not there at all."""
 
 
 class Grounding(Generic[T]):
     """Turns the terms that a question reaches into equations.
 
     `leaf` gives the value of a Direct, Public or Same term at a node. `outside` gives the value
-    of a name at a node where it is known without an equation, or None.
+    of a name at a node where it is known without an equation, or None. `guard` is asked of the
+    relationships of conditional kinds.
     """
 
     def __init__(
@@ -103,12 +121,17 @@ class Grounding(Generic[T]):
         view: View,
         terms: Sequence[Term],
         algebra: Algebra[T],
-        leaf: Callable[[Term, int], T],
+        leaf: Callable[[Term, int], Fixed[T]],
         outside: Callable[[int, int], Fixed[T] | None],
         spend: Callable[[int], None],
+        *,
+        conditional: Collection[int],
+        guard: Guard,
     ) -> None:
         self._view = view
         self._terms = terms
+        self._conditional = conditional
+        self._guard = guard
         self._algebra = algebra
         self._leaf = leaf
         self._outside = outside
@@ -144,7 +167,7 @@ class Grounding(Generic[T]):
             case Call(target):
                 return self._value_of(target, node)
             case Through(kind, target):
-                return self._join(self._value_of(target, other) for other in self._at(kind, node))
+                return self._join(self._over(kind, target, node))
             case Every(steps):
                 return self._every(steps, node)
             case AnyOf(children):
@@ -154,16 +177,27 @@ class Grounding(Generic[T]):
             case Minus(base, subtracted):
                 return self._less(base, subtracted, number, node)
             case _:
-                value = self._leaf(term, node)
-                return Fixed(value, value)
+                return self._leaf(term, node)
 
     def _every(self, steps: Iterable[tuple[int, int | None]], node: int) -> Equation[T]:
-        parts = [
-            self._nobody if target is None else self._value_of(target, other)
-            for kind, target in steps
-            for other in self._at(kind, node)
-        ]
+        parts = [part for kind, target in steps for part in self._over(kind, target, node)]
         return self._meet(parts) if parts else self._nobody
+
+    def _over(self, kind: int, target: int | None, node: int) -> Iterator[Equation[T]]:
+        """The values that relationships of a kind lead to, one each; nobody without a target."""
+        for other in self._at(kind, node):
+            if kind not in self._conditional:
+                yield self._nobody if target is None else self._value_of(target, other)
+                continue
+            holds = self._guard(kind, node, other)
+            if holds is None:
+                continue
+            if target is None or not any(holds):
+                yield self._nobody
+            elif all(holds):
+                yield self._value_of(target, other)
+            else:
+                yield Guarded(self._value_of(target, other), *holds)
 
     def _at(self, kind: int, node: int) -> Iterable[int]:
         found = self._view.forward[kind].get(node) or ()
@@ -174,7 +208,7 @@ class Grounding(Generic[T]):
         kept: list[Equation[T]] = []
         for part in parts:
             if isinstance(part, Fixed):
-                if self._algebra.is_top(part.low):
+                if self._is_top(part):
                     return part
                 if part == self._nobody:
                     continue
@@ -189,13 +223,16 @@ class Grounding(Generic[T]):
             if isinstance(part, Fixed):
                 if part == self._nobody:
                     return part
-                if self._algebra.is_top(part.low):
+                if self._is_top(part):
                     top = part
                     continue
             kept.append(part)
         if not kept:
             return top
         return kept[0] if len(kept) == 1 else Meet(tuple(kept))
+
+    def _is_top(self, part: Fixed[T]) -> bool:
+        return self._algebra.is_top(part.low) and self._algebra.is_top(part.high)
 
     def _less(self, base: Term, subtracted: Term, number: int, node: int) -> Equation[T]:
         kept = self._equation(base, number, node)
@@ -224,36 +261,45 @@ def solve(
     With `wanted`, of that equation alone; others are forgotten as soon as nothing needs them, so
     that sets as large as the answer are not kept for every node on the way to it.
     """
-    graph: nx.DiGraph[Key] = nx.DiGraph()
-    graph.add_nodes_from(equations)
-    for key, equation in equations.items():
-        graph.add_edges_from((key, needed) for needed, _ in _variables(equation))
-    condensed = nx.condensation(graph)
-    needing = {} if wanted is None else dict(graph.in_degree())
+    needs = {
+        key: {needed for needed, _ in _variables(equation)} for key, equation in equations.items()
+    }
+    needing = Counter[Key]() if wanted is None else Counter(chain.from_iterable(needs.values()))
     values: dict[Key, Fixed[T]] = {}
-    for component in reversed(list(nx.topological_sort(condensed))):
-        members: set[Key] = condensed.nodes[component]["members"]
-        first = next(iter(members))
-        if len(members) == 1 and not graph.has_edge(first, first):
+    for members in _in_order(needs):
+        if len(members) == 1 and (first := next(iter(members))) not in needs[first]:
             values[first] = _evaluate(equations[first], values, algebra)
         else:
             inside = {key: equations[key] for key in members}
             _Component(inside, values, algebra, spend).solve()
         if needing:
-            _forget(values, needing, graph, members, wanted)
+            _forget(values, needing, needs, members, wanted)
     return values
+
+
+def _in_order(needs: Mapping[Key, Collection[Key]]) -> Iterable[Collection[Key]]:
+    """The equations that depend on each other, together; those that others need come first."""
+    try:  # without a cycle, a third of the time
+        return [(key,) for key in TopologicalSorter(needs).static_order()]
+    except CycleError:
+        graph: nx.DiGraph[Key] = nx.DiGraph(needs)
+        condensed = nx.condensation(graph)
+        return [
+            condensed.nodes[component]["members"]
+            for component in reversed(list(nx.topological_sort(condensed)))
+        ]
 
 
 def _forget(
     values: dict[Key, Fixed[T]],
-    needing: dict[Key, int],
-    graph: nx.DiGraph[Key],
+    needing: Counter[Key],
+    needs: Mapping[Key, Collection[Key]],
     solved: Iterable[Key],
     wanted: Key | None,
 ) -> None:
     """Drop the values that only the equations just solved still needed."""
     for key in solved:
-        for needed in graph.successors(key):
+        for needed in needs[key]:
             needing[needed] -= 1
             if not needing[needed] and needed != wanted:
                 values.pop(needed, None)
@@ -269,6 +315,8 @@ def _variables(equation: Equation[T], subtracted: bool = False) -> Iterator[tupl
         case Less(base, removed):
             yield from _variables(base, subtracted)
             yield removed.key, True
+        case Guarded(inner):
+            yield from _variables(inner, subtracted)
 
 
 def _evaluate(
@@ -296,6 +344,8 @@ def _exact(equation: Equation[T]) -> bool:
             return all(_exact(child) for child in children)
         case Less(base, _):
             return _exact(base)
+        case Guarded():
+            return False
         case _:
             return True
 
@@ -327,6 +377,10 @@ def _one_side(
             return algebra.minus(
                 _one_side(base, value, subtracted, algebra, lower=lower), subtracted(removed.key)
             )
+        case Guarded(inner, low, high):
+            if not (low if lower else high):
+                return algebra.bottom
+            return _one_side(inner, value, subtracted, algebra, lower=lower)
 
 
 class _Component(Generic[T]):

@@ -7,6 +7,16 @@ revision straight from the store. Both hand out a `View`, and an evaluator knows
 from relata.graph.names import Names
 from relata.graph.resident import Resident
 from relata.graph.snapshot import snapshot_view
-from relata.graph.view import Adjacency, Edge, View
+from relata.graph.view import Adjacency, Edge, Trait, View, microseconds, trait_of
 
-__all__ = ["Adjacency", "Edge", "Names", "Resident", "View", "snapshot_view"]
+__all__ = [
+    "Adjacency",
+    "Edge",
+    "Names",
+    "Resident",
+    "Trait",
+    "View",
+    "microseconds",
+    "snapshot_view",
+    "trait_of",
+]

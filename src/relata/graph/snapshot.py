@@ -10,9 +10,13 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from relata.graph.names import Names
-from relata.graph.view import Adjacency, View
+from relata.graph.view import Adjacency, Trait, Traits, View
 from relata.relationships import Kind
 from relata.store import Store
+
+Neighbour = tuple[str, str, int | None]
+"""An id, and the stored context and expiration of the relationship that leads to it."""
+_Traits = dict[tuple[int, int], Trait]
 
 
 class _SnapshotView(View):
@@ -24,17 +28,22 @@ class _SnapshotView(View):
         return self.names.intern(text)
 
 
-class _Fetched:
-    """One way of one kind: neighbours fetched on first use."""
+Fetch = Callable[[str], Sequence[Neighbour]]
 
-    __slots__ = ("_fetch", "_known", "_names", "_neighbour_type")
+
+class _Fetched:
+    """One way of one kind: neighbours fetched on first use, and their traits put into `traits`."""
+
+    __slots__ = ("_fetch", "_is_forward", "_known", "_names", "_neighbour_type", "_traits")
 
     def __init__(
-        self, names: Names, neighbour_type: str, fetch: Callable[[str], Sequence[str]]
+        self, names: Names, neighbour_type: str, fetch: Fetch, traits: _Traits, *, is_forward: bool
     ) -> None:
         self._names = names
         self._neighbour_type = neighbour_type
         self._fetch = fetch
+        self._traits = traits
+        self._is_forward = is_forward
         self._known: dict[int, set[int]] = {}
 
     def get(self, node: int, /) -> Collection[int] | None:
@@ -48,26 +57,37 @@ class _Fetched:
 
     def _read(self, node: int) -> set[int]:
         object_id = self._names.texts[node].partition(":")[2]
-        intern = self._names.intern
-        return {intern(f"{self._neighbour_type}:{id_}") for id_ in self._fetch(object_id)}
+        found: set[int] = set()
+        for id_, context, expires_at in self._fetch(object_id):
+            neighbour = self._names.intern(f"{self._neighbour_type}:{id_}")
+            found.add(neighbour)
+            edge = (node, neighbour) if self._is_forward else (neighbour, node)
+            self._traits[edge] = Trait(context, expires_at)
+        return found
 
 
 def snapshot_view(store: Store, revision: int, kinds: Sequence[Kind]) -> View:
-    """A view of the store at a revision, for a plan with these kinds."""
+    """A view of the store at a revision, for a plan with these kinds.
+
+    A relationship's trait is there when either of its ends has been asked for the other.
+    """
     names = Names()
     forward: list[Adjacency] = []
     reverse: list[Adjacency] = []
+    traits: list[Traits] = []
     for kind in kinds:
+        known: _Traits = {}
         subjects = partial(_subjects, store, kind, revision)
         resources = partial(_resources, store, kind, revision)
-        forward.append(_Fetched(names, kind.subject_type, subjects))
-        reverse.append(_Fetched(names, kind.resource_type, resources))
-    return _SnapshotView(names, forward, reverse)
+        forward.append(_Fetched(names, kind.subject_type, subjects, known, is_forward=True))
+        reverse.append(_Fetched(names, kind.resource_type, resources, known, is_forward=False))
+        traits.append(known)
+    return _SnapshotView(names, forward, reverse, traits)
 
 
-def _subjects(store: Store, kind: Kind, revision: int, resource_id: str) -> Sequence[str]:
+def _subjects(store: Store, kind: Kind, revision: int, resource_id: str) -> Sequence[Neighbour]:
     return store.subjects_at(kind, resource_id, revision)
 
 
-def _resources(store: Store, kind: Kind, revision: int, subject_id: str) -> Sequence[str]:
+def _resources(store: Store, kind: Kind, revision: int, subject_id: str) -> Sequence[Neighbour]:
     return store.resources_at(kind, subject_id, revision)

@@ -6,13 +6,50 @@ relationship that the schema does not allow is never seen, however it came to be
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Set
-from typing import Protocol
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Protocol
 
 from relata.graph.names import Names
+from relata.relationships import Relationship
 
-Edge = tuple[int, str, str]
-"""A relationship, as the number of its kind, its resource's text and its subject's."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Trait(NamedTuple):
+    """What a relationship holds under, beside the caveat that its kind names."""
+
+    context: str = ""
+    """The context that is stored with it: a JSON object, or empty."""
+    expires_at: int | None = None
+    """Microseconds since the epoch."""
+
+
+class Edge(NamedTuple):
+    """A relationship: the number of its kind, its resource's text, its subject's, its trait."""
+
+    kind: int
+    resource: str
+    subject: str
+    trait: Trait | None = None
+
+
+def trait_of(relationship: Relationship) -> Trait | None:
+    """The trait of a relationship; None where it holds always."""
+    caveat, expires_at = relationship.caveat, relationship.expires_at
+    if caveat is None and expires_at is None:
+        return None
+    return Trait(
+        "" if caveat is None else caveat.context,
+        None if expires_at is None else microseconds(expires_at),
+    )
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds from the epoch to a moment."""
+    return (moment - _EPOCH) // _MICROSECOND
+
 
 _Layers = dict[int, dict[int, set[int]]]
 """Neighbours by kind and node."""
@@ -30,19 +67,34 @@ class Adjacency(Protocol):
         ...
 
 
-class View:
-    """Forward (resource to subjects) and reverse (subject to resources) adjacency.
+class Traits(Protocol):
+    """The traits of the relationships of one kind, by resource and subject."""
 
-    The index of both is the number of a kind in the plan that the view was made for. Objects
+    def get(self, edge: tuple[int, int], /) -> Trait | None:
+        """The trait of a relationship of the kind. Kinds that hold always have none."""
+        ...
+
+
+class View:
+    """Forward (resource to subjects) and reverse (subject to resources) adjacency, and traits.
+
+    The index of all three is the number of a kind in the plan that the view was made for. Objects
     that the graph has no name for get negative nodes, valid in this view only.
     """
 
-    __slots__ = ("_local_nodes", "_local_texts", "forward", "names", "reverse")
+    __slots__ = ("_local_nodes", "_local_texts", "forward", "names", "reverse", "traits")
 
-    def __init__(self, names: Names, forward: list[Adjacency], reverse: list[Adjacency]) -> None:
+    def __init__(
+        self,
+        names: Names,
+        forward: list[Adjacency],
+        reverse: list[Adjacency],
+        traits: list[Traits],
+    ) -> None:
         self.names = names
         self.forward = forward
         self.reverse = reverse
+        self.traits = traits
         self._local_nodes: dict[str, int] = {}
         self._local_texts: list[str] = []
 
@@ -60,32 +112,43 @@ class View:
 
         Each session takes one, so that names which only a question knows go when it is answered.
         """
-        return type(self)(self.names, self.forward, self.reverse)
+        return type(self)(self.names, self.forward, self.reverse, self.traits)
 
     def blind_to(self, kinds: Iterable[int]) -> View:
         """A view in which no relationship of these kinds is stored."""
-        view = type(self)(self.names, list(self.forward), list(self.reverse))
+        view = self._copy()
         for kind in kinds:
             view.forward[kind] = view.reverse[kind] = _NOTHING
         return view
 
     def changed(self, added: Iterable[Edge] = (), removed: Iterable[Edge] = ()) -> View:
-        """A view with some relationships more and some less; this one does not change."""
-        view = type(self)(self.names, list(self.forward), list(self.reverse))
-        more_forward, more_reverse = view._by_kind(added)
-        less_forward, less_reverse = view._by_kind(removed)
+        """A view with some relationships more and some less; this one does not change.
+
+        What is both added and removed is there, with the trait that it is added with.
+        """
+        view = self._copy()
+        more_forward, more_reverse = _Layers(), _Layers()
+        less_forward, less_reverse = _Layers(), _Layers()
+        traits: dict[int, dict[tuple[int, int], Trait]] = {}
+        for edge in added:
+            resource, subject = view.node(edge.resource), view.node(edge.subject)
+            _note(more_forward, edge.kind, resource, subject)
+            _note(more_reverse, edge.kind, subject, resource)
+            if edge.trait is not None:
+                traits.setdefault(edge.kind, {})[resource, subject] = edge.trait
+        for edge in removed:
+            resource, subject = view.node(edge.resource), view.node(edge.subject)
+            if subject not in more_forward.get(edge.kind, {}).get(resource, ()):
+                _note(less_forward, edge.kind, resource, subject)
+                _note(less_reverse, edge.kind, subject, resource)
         _lay(view.forward, more_forward, less_forward)
         _lay(view.reverse, more_reverse, less_reverse)
+        for kind, known in traits.items():
+            view.traits[kind] = _LayeredTraits(view.traits[kind], known)
         return view
 
-    def _by_kind(self, edges: Iterable[Edge]) -> tuple[_Layers, _Layers]:
-        forward: _Layers = {}
-        reverse: _Layers = {}
-        for kind, resource_text, subject_text in edges:
-            resource, subject = self.node(resource_text), self.node(subject_text)
-            forward.setdefault(kind, {}).setdefault(resource, set()).add(subject)
-            reverse.setdefault(kind, {}).setdefault(subject, set()).add(resource)
-        return forward, reverse
+    def _copy(self) -> View:
+        return type(self)(self.names, list(self.forward), list(self.reverse), list(self.traits))
 
     def _local_node(self, text: str) -> int:
         node = self._local_nodes.get(text)
@@ -94,6 +157,10 @@ class View:
             node = -len(self._local_texts)
             self._local_nodes[text] = node
         return node
+
+
+def _note(layers: _Layers, kind: int, node: int, neighbour: int) -> None:
+    layers.setdefault(kind, {}).setdefault(node, set()).add(neighbour)
 
 
 def _lay(base: list[Adjacency], more: _Layers, less: _Layers) -> None:
@@ -121,6 +188,19 @@ class _Layered:
 
     def __len__(self) -> int:
         return len(self._base) + len(self._more)
+
+
+class _LayeredTraits:
+    """Traits with some others laid over them."""
+
+    __slots__ = ("_base", "_more")
+
+    def __init__(self, base: Traits, more: Mapping[tuple[int, int], Trait]) -> None:
+        self._base = base
+        self._more = more
+
+    def get(self, edge: tuple[int, int], /) -> Trait | None:
+        return self._more.get(edge) or self._base.get(edge)
 
 
 class _Difference(Collection[int]):

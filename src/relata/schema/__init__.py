@@ -1,14 +1,16 @@
 """The zed schema language: text in, a typed `Schema` out.
 
-`compile_schema` is the way in; what it makes is in `model`. Nothing outside this package knows
-how a schema is written.
+`compile_schema` and `compile_file` are the ways in; what they make is in `model`. Nothing outside
+this package knows how a schema is written.
 """
 
 from relata.schema.allows import require_allowed, require_filter
-from relata.schema.compiler import compile_schema
+from relata.schema.compiler import compile_file, compile_schema
+from relata.schema.lint import SchemaWarning, lint, lint_file
 from relata.schema.model import (
     AllowedSubject,
     Arrow,
+    CaveatDefinition,
     Computed,
     Definition,
     Exclusion,
@@ -26,6 +28,7 @@ from relata.schema.model import (
 __all__ = [
     "AllowedSubject",
     "Arrow",
+    "CaveatDefinition",
     "Computed",
     "Definition",
     "Exclusion",
@@ -35,10 +38,14 @@ __all__ = [
     "Permission",
     "Relation",
     "Schema",
+    "SchemaWarning",
     "Self",
     "Union",
+    "compile_file",
     "compile_schema",
     "expression_text",
+    "lint",
+    "lint_file",
     "require_allowed",
     "require_filter",
 ]

@@ -87,7 +87,7 @@ class Lexing:
 
     def __init__(self, source: Source) -> None:
         self.docs: dict[int, str] = {}
-        self._pieces = _pieces(source)
+        self._pieces = pieces(source)
         self._source = source
         self._keywords = set(_KEYWORDS)
         self._comments: list[str] = []
@@ -179,8 +179,12 @@ class Lexing:
             end = at + len(text)
 
 
-def _pieces(source: Source) -> Iterator[_Piece]:
-    """Kind, text and place of all but blanks."""
+def pieces(source: Source) -> Iterator[_Piece]:
+    """What a text is made of, blanks left out: the kind, text and place of each piece.
+
+    Comments (`comment`) and line ends (`newline`, a character each) are among them, for which
+    `Lexing` has no tokens. Raises SchemaParseError as `Lexing` does.
+    """
     for match in _PIECE.finditer(source.text):
         kind, text, at = match.lastgroup or "", match.group(), match.start()
         if kind == "unclosed" or (kind == "other" and text in "\"'"):

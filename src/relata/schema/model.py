@@ -10,19 +10,29 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from relata.caveats import Caveat
+from relata.relationships import traits_text
+
 
 class AllowedSubject(msgspec.Struct, frozen=True, order=True):
-    """One kind of subject that a relation allows: `user`, `user:*` or `group#member`."""
+    """One kind of subject that a relation allows: `user`, `user:*` or `group#member`.
+
+    With a caveat or an expiration, a relationship of the kind must carry them; without, it must
+    not.
+    """
 
     type: str
     relation: str = ""
     """Empty for the object itself; a relation or permission of the type for a userset."""
     wildcard: bool = False
+    caveat: str = ""
+    expiration: bool = False
 
     def __str__(self) -> str:
+        traits = traits_text(self.caveat, expiration=self.expiration)
         if self.wildcard:
-            return f"{self.type}:*"
-        return f"{self.type}#{self.relation}" if self.relation else self.type
+            return f"{self.type}:*{traits}"
+        return f"{self.type}#{self.relation}{traits}" if self.relation else f"{self.type}{traits}"
 
 
 class Computed(msgspec.Struct, frozen=True):
@@ -120,6 +130,15 @@ class Permission(msgspec.Struct, frozen=True):
     column: int = 0
 
 
+class CaveatDefinition(msgspec.Struct, frozen=True):
+    """A caveat of the schema, in the text and compiled."""
+
+    caveat: Caveat
+    doc: str = ""
+    line: int = 0
+    column: int = 0
+
+
 class Definition(msgspec.Struct, frozen=True):
     """A type of objects with its relations and permissions, in the order of the text."""
 
@@ -139,6 +158,7 @@ class Schema(msgspec.Struct, frozen=True):
 
     definitions: Mapping[str, Definition]
     text: str = ""
+    caveats: Mapping[str, CaveatDefinition] = {}
 
     def relations(self) -> Iterator[tuple[Definition, Relation]]:
         """Every relation with its definition."""

@@ -1,12 +1,14 @@
 """Which names a schema declares, and whether each name that it uses is one of them.
 
 A definition's name is a path of words, a relation's or permission's one word, each of 3 to 64
-characters. Whether the name after an arrow exists is not asked: a type that lacks it contributes
-nobody. Nor is a partial looked into beyond the names of its members, unless it is included.
+characters; a caveat may have any name that a relationship can give. Whether the name after an
+arrow exists is not asked: a type that lacks it contributes nobody. Nor is a partial looked into
+beyond the names of its members, unless it is included.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from relata.relationships import is_relation_name, is_type_name
@@ -16,14 +18,16 @@ from relata.schema.source import Findings, quote
 
 MAX_LEVELS = 100
 
+_CAVEAT = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9/_]{0,127}")
 _WORD = "3 to 64 of a-z, 0-9 and _, starting with a letter and not ending with _"
 
 
 class Names:
     """The names that are declared. Where two things have one name, it means the first."""
 
-    def __init__(self, blocks: Sequence[Block]) -> None:
+    def __init__(self, blocks: Sequence[Block], caveats: Sequence[syntax.Caveat]) -> None:
         self.blocks = tuple(blocks)
+        self.caveats = {caveat.name.text: caveat for caveat in reversed(caveats)}
         self._blocks: dict[str, Block] = {}
         self._members: dict[str, dict[str, syntax.Member]] = {}
         for block in blocks:
@@ -56,6 +60,12 @@ def find_bad_names(file: syntax.File, findings: Findings) -> None:
                 "joined by /, together at most 128"
             )
             findings.add(item.name.at, message)
+        if isinstance(item, syntax.Caveat) and not _CAVEAT.fullmatch(item.name.text):
+            message = (
+                f"{quote(item.name.text)} cannot name a caveat: "
+                "at most 128 of a-z, A-Z, 0-9, _ and /"
+            )
+            findings.add(item.name.at, message)
         if isinstance(item, syntax.Definition | syntax.Partial):
             for member in item.members:
                 _check_member_name(member, findings)
@@ -68,14 +78,16 @@ def _check_member_name(member: syntax.Member | syntax.Splat, findings: Findings)
     findings.add(member.name.at, f"{quote(member.name.text)} cannot name a {kind}: {_WORD}")
 
 
-def find_duplicates(names: Names, findings: Findings) -> None:
-    """Note the second of two definitions, or of two members, with one name."""
+def find_duplicates(file: syntax.File, names: Names, findings: Findings) -> None:
+    """Note the second of two definitions or caveats, or of two members, with one name."""
     defined: dict[str, syntax.Name] = {}
+    for item in file.items:
+        if isinstance(item, syntax.Definition | syntax.Caveat):
+            first = defined.setdefault(item.name.text, item.name)
+            if first is not item.name:
+                where = findings.line(first.at, beside=item.name.at)
+                findings.add(item.name.at, f"{quote(first.text)} is defined already, on {where}")
     for block in names.blocks:
-        first = defined.setdefault(block.name.text, block.name)
-        if first is not block.name:
-            message = f"{quote(first.text)} is defined already, on line {findings.line(first.at)}"
-            findings.add(block.name.at, message)
         _find_duplicate_members(block, findings)
 
 
@@ -84,8 +96,8 @@ def _find_duplicate_members(block: Block, findings: Findings) -> None:
     for member in block.members:
         name = member.name
         if name.text in seen:
-            owner, line = quote(block.name.text), findings.line(seen[name.text])
-            findings.add(name.at, f"{owner} has {quote(name.text)} already, on line {line}")
+            owner, where = quote(block.name.text), findings.line(seen[name.text], beside=name.at)
+            findings.add(name.at, f"{owner} has {quote(name.text)} already, on {where}")
         seen.setdefault(name.text, name.at)
 
 
@@ -108,17 +120,21 @@ def _check_subjects(relation: syntax.Relation, names: Names, findings: Findings)
             findings.add(type_.at, f"there is no definition {quote(type_.text)}")
         elif inner:
             _find(inner, block, names, findings)
-        key = (type_.text, inner.text if inner else "", subject.wildcard)
-        if key in seen:
-            message = f"{quote(_shown(subject))} is allowed on {quote(relation.name.text)} already"
+        if subject.trait and subject.trait.caveat:
+            _check_caveat(subject.trait.caveat, names, findings)
+        kind = subject.kind
+        if kind in seen:
+            message = f"{quote(str(kind))} is allowed on {quote(relation.name.text)} already"
             findings.add(type_.at, message)
-        seen.add(key)
+        seen.add(kind)
 
 
-def _shown(subject: syntax.Subject) -> str:
-    if subject.wildcard:
-        return f"{subject.type.text}:*"
-    return f"{subject.type.text}#{subject.relation.text}" if subject.relation else subject.type.text
+def _check_caveat(name: syntax.Name, names: Names, findings: Findings) -> None:
+    if name.text not in names.caveats:
+        message = f"there is no caveat {quote(name.text)}"
+        if name.text == "expiration":
+            message += "; for an expiration, write `use expiration` at the top"
+        findings.add(name.at, message)
 
 
 def _check_expression(

@@ -21,12 +21,16 @@ from relata.schema.lexing import FLAGS, Lexing
 from relata.schema.source import Source, quote
 from relata.schema.unexpected import listed, unexpected
 
+MAX_BYTES = 4 * 1024 * 1024
+
 
 def parse(source: Source) -> syntax.File:
     """Read a text.
 
-    Raises SchemaParseError, with the first fault, where it does not follow the grammar.
+    Raises SchemaParseError, with the first fault, where it does not follow the grammar, is longer
+    than 4 MiB of UTF-8, or not Unicode without nulls.
     """
+    _check_text(source)
     lexing = Lexing(source)
     try:
         items = _parser().parse(cast("Any", lexing))  # a custom lexer takes any object
@@ -37,6 +41,21 @@ def parse(source: Source) -> syntax.File:
     file = syntax.File(cast("tuple[syntax.Item, ...]", items), lexing.docs)
     _check_flags(file, source)
     return file
+
+
+def _check_text(source: Source) -> None:
+    message, at = "", 0
+    try:
+        length = len(source.text.encode())
+    except UnicodeEncodeError as error:
+        message, at = "half of a surrogate pair is no character", error.start
+    else:
+        if length > MAX_BYTES:
+            message = f"the schema is {length} bytes long; at most {MAX_BYTES} are read"
+        elif "\0" in source.text:
+            message, at = "a null character cannot be part of a schema", source.text.index("\0")
+    if message:
+        raise SchemaParseError([source.diagnostic(at, message)])
 
 
 def _place(token: Token, source: Source) -> int:
@@ -83,20 +102,21 @@ class _Builder(Transformer[Token, tuple[syntax.Item, ...]]):
     def file(self, *items: syntax.Item) -> tuple[syntax.Item, ...]:
         return items
 
-    def use(self, flag: Token) -> syntax.Use:
-        return syntax.Use(_name(flag))
+    def use(self, keyword: Token, flag: Token) -> syntax.Use:
+        return syntax.Use(_name(flag), _start(keyword))
 
     def import_(self, keyword: Token, path: Token) -> syntax.Import:
-        return syntax.Import(path.strip(path[0]), _start(keyword))
+        return syntax.Import(path.strip(path[0]), _start(keyword), _end(path))
 
     def definition(
-        self, keyword: Token, name: syntax.Name, *members: syntax.Member | syntax.Splat
+        self, keyword: Token, name: syntax.Name, *members_and_brace: Any
     ) -> syntax.Definition:
-        return syntax.Definition(name, members, _start(keyword))
+        *members, brace = members_and_brace
+        return syntax.Definition(name, tuple(members), _start(keyword), _end(brace))
 
     def partial(self, keyword: Token, name: syntax.Name, *members_and_brace: Any) -> syntax.Partial:
         *members, brace = members_and_brace
-        return syntax.Partial(name, tuple(members), _start(keyword), _start(brace) + 1)
+        return syntax.Partial(name, tuple(members), _start(keyword), _end(brace))
 
     def splat(self, _: Token, name: syntax.Name) -> syntax.Splat:
         return syntax.Splat(name)
@@ -172,8 +192,9 @@ class _Builder(Transformer[Token, tuple[syntax.Item, ...]]):
         name: syntax.Name,
         parameters: tuple[syntax.Parameter, ...],
         expression: Token,
+        brace: Token,
     ) -> syntax.Caveat:
-        return syntax.Caveat(name, parameters, _name(expression), _start(keyword))
+        return syntax.Caveat(name, parameters, _name(expression), _start(keyword), _end(brace))
 
     def parameters(self, *parameters: syntax.Parameter) -> tuple[syntax.Parameter, ...]:
         return parameters
@@ -199,3 +220,7 @@ def _name(token: Token) -> syntax.Name:
 
 def _start(token: Token) -> int:
     return token.start_pos or 0
+
+
+def _end(token: Token) -> int:
+    return token.end_pos or 0

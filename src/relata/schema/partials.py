@@ -49,15 +49,22 @@ def include_partials(file: syntax.File, findings: Findings, *, allowance: int) -
     if growth > allowance:
         findings.add(0, "the schema is too long with its partials written out")
     usable = {name: partials[name] for name in lengths if growth <= allowance}
+    _find_names_of_partials(file, partials, findings)
     blocks = []
     for definition in definitions:
-        name = definition.name
-        if name.text in partials:
-            findings.add(name.at, f"{quote(name.text)} is the name of a partial already")
         members = tuple(_written_out(definition.members, usable))
         complete = all(splat in usable for splat in splats[definition.at])
-        blocks.append(Block(name, members, complete, definition.at))
+        blocks.append(Block(definition.name, members, complete, definition.at))
     return blocks
+
+
+def _find_names_of_partials(
+    file: syntax.File, partials: Mapping[str, syntax.Partial], findings: Findings
+) -> None:
+    for item in file.items:
+        if isinstance(item, syntax.Definition | syntax.Caveat) and item.name.text in partials:
+            message = f"{quote(item.name.text)} is the name of a partial already"
+            findings.add(item.name.at, message)
 
 
 def _partials_by_name(file: syntax.File, findings: Findings) -> dict[str, syntax.Partial]:

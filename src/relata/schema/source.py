@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import cached_property
+
+import msgspec
 
 from relata.errors import Diagnostic
 
@@ -25,6 +28,10 @@ class Source:
         self.text = text
         self.name = name
 
+    def origin(self, at: int) -> tuple[Source, int]:
+        """The source that tells of an offset, and the offset in that."""
+        return self, at
+
     def place(self, at: int) -> tuple[int, int]:
         """The line and column of an offset."""
         line = bisect_right(self._line_starts, at)
@@ -32,10 +39,13 @@ class Source:
 
     def diagnostic(self, at: int, message: str) -> Diagnostic:
         """Say something about the text at an offset."""
-        line, column = self.place(at)
-        return Diagnostic(message, self.name, line, column, self._excerpt(at, column - 1))
+        source, at = self.origin(at)
+        line, column = source.place(at)
+        return Diagnostic(message, source.name, line, column, source.excerpt(at))
 
-    def _excerpt(self, at: int, indent: int) -> str:
+    def excerpt(self, at: int) -> str:
+        """The line about an offset, with a caret below it."""
+        indent = self.place(at)[1] - 1
         before = self.text[at - min(indent, _EXCERPT_REACH) : at]
         after = _LINE_END.split(self.text[at : at + _EXCERPT_REACH], maxsplit=1)[0]
         left = "…" if indent > _EXCERPT_REACH else ""
@@ -47,6 +57,28 @@ class Source:
     @cached_property
     def _line_starts(self) -> list[int]:
         return [0, *(end.end() for end in _LINE_END.finditer(self.text))]
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A part of a joined text: where it starts in it, and from which offset of which source."""
+
+    at: int
+    source: Source
+    start: int
+
+
+class JoinedSource(Source):
+    """A text joined from pieces of others: lines are counted in it, faults are told in those."""
+
+    def __init__(self, text: str, name: str, pieces: Sequence[Piece]) -> None:
+        super().__init__(text, name)
+        self._pieces = pieces
+
+    def origin(self, at: int) -> tuple[Source, int]:
+        """Which source an offset came from, and the offset in that."""
+        index = bisect_right(self._pieces, at, key=lambda piece: piece.at)
+        piece = self._pieces[max(index - 1, 0)]
+        return piece.source, piece.start + max(at - piece.at, 0)
 
 
 class Findings:
@@ -63,9 +95,11 @@ class Findings:
         """Note a fault at an offset."""
         self._found[at, message] = None
 
-    def line(self, at: int) -> int:
-        """The line of an offset."""
-        return self._source.place(at)[0]
+    def line(self, at: int, *, beside: int) -> str:
+        """`line 3` of an offset, and of which file, where that is not the one of `beside`."""
+        source, origin = self._source.origin(at)
+        line = f"line {source.place(origin)[0]}"
+        return line if source is self._source.origin(beside)[0] else f"{line} of {source.name}"
 
     def diagnostics(self) -> list[Diagnostic]:
         """The faults in the order of the text; past `MAX_DIAGNOSTICS`, one that says how many."""

@@ -11,12 +11,19 @@ from typing import Literal
 
 import msgspec
 
+from relata.schema.model import AllowedSubject
+
 
 class Name(msgspec.Struct, frozen=True):
-    """A word, or a path of words (`acme/user`), where it stands."""
+    """A word, or a path of words (`acme/user`), where it stands; paths are without blanks."""
 
     text: str
     at: int
+
+    @property
+    def end(self) -> int:
+        """Where it ends, if it is a word."""
+        return self.at + len(self.text)
 
 
 class Trait(msgspec.Struct, frozen=True):
@@ -34,6 +41,17 @@ class Subject(msgspec.Struct, frozen=True):
     relation: Name | None = None
     wildcard: bool = False
     trait: Trait | None = None
+
+    @property
+    def kind(self) -> AllowedSubject:
+        """The kind of subject that is meant, however it is written."""
+        return AllowedSubject(
+            self.type.text,
+            self.relation.text if self.relation else "",
+            self.wildcard,
+            self.trait.caveat.text if self.trait and self.trait.caveat else "",
+            bool(self.trait and self.trait.expiration),
+        )
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -123,11 +141,12 @@ Member = Relation | Permission
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """`definition name { … }`, at its keyword."""
+    """`definition name { … }`, from its keyword to the end of its braces."""
 
     name: Name
     members: tuple[Member | Splat, ...]
     at: int
+    end: int
 
 
 class Partial(msgspec.Struct, frozen=True):
@@ -147,25 +166,36 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class Caveat(msgspec.Struct, frozen=True):
-    """`caveat name(parameters) { expression }`, at its keyword; the expression is not read."""
+    """`caveat name(parameters) { expression }`, from its keyword to the end of its braces.
+
+    The expression is not read.
+    """
 
     name: Name
     parameters: tuple[Parameter, ...]
     expression: Name
     at: int
+    end: int
 
 
 class Use(msgspec.Struct, frozen=True):
-    """`use flag`."""
+    """`use flag`, from its keyword to the end of the flag."""
 
     flag: Name
+    at: int
+
+    @property
+    def end(self) -> int:
+        """Where it ends."""
+        return self.flag.end
 
 
 class Import(msgspec.Struct, frozen=True):
-    """`import "path"`, at its keyword."""
+    """`import "path"`, from its keyword to the closing quote."""
 
     path: str
     at: int
+    end: int
 
 
 Item = Use | Import | Definition | Partial | Caveat
@@ -176,6 +206,11 @@ class File(msgspec.Struct, frozen=True):
 
     items: tuple[Item, ...]
     docs: Mapping[int, str]
+
+    @property
+    def caveats(self) -> tuple[Caveat, ...]:
+        """The caveats, in the order of the text."""
+        return tuple(item for item in self.items if isinstance(item, Caveat))
 
     def uses(self, flag: str) -> bool:
         """Whether the text says `use flag`."""

@@ -53,6 +53,7 @@ _HIDES = {
 """What need not be said beside a token."""
 
 _CONTINUES = frozenset({"PLUS", "AMPERSAND", "MINUS", "VBAR", "ARROW", "DOT"})
+_AFTER_STATEMENT = frozenset({"RBRACE", "RELATION", "PERMISSION", "ELLIPSIS"})
 _NEEDS_FLAG = {"partial": "partial", "import": "import", "and": "expiration"}
 
 
@@ -88,6 +89,14 @@ def _hint(token: Token, accepted: Set[str]) -> str:
         return f"; {quote(token)} is a keyword only after `use {_NEEDS_FLAG[token]}`"
     if token.type in _CONTINUES and "RELATION" in accepted:
         return "; to go on over a line, end it with the operator"
-    if token.type == "RBRACE" and "_TERMINATOR" in accepted:
+    if token.type == "AND" and "VBAR" in accepted:
+        return "; a caveat stands before it, `with caveat and expiration`"
+    if token.type in {"ARROW", "DOT"} and "PLUS" in accepted:
+        return "; an arrow starts at the name of a relation"
+    if (
+        token.type in _AFTER_STATEMENT
+        and "DEFINITION" not in accepted
+        and "_TERMINATOR" in accepted
+    ):
         return "; put `;` before it"
     return ""

@@ -2,7 +2,8 @@
 
 No arrow starts at a relation that includes a wildcard, itself or by way of usersets, and no
 relation allows a userset of another definition that does. A permission in between stops it, and
-so does staying within one definition: that is SpiceDB's rule, followed to the letter.
+so does staying within one definition: that is SpiceDB's rule, followed to the letter. (SpiceDB
+1.54 itself overlooks a wildcard where it looked at a relation of the same name before.)
 """
 
 from __future__ import annotations

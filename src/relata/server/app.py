@@ -30,6 +30,8 @@ from relata.server.routes import (
     lookups,
     relationships,
     schema,
+    schema_diff,
+    transfer,
 )
 from relata.server.routes import tokens as token_routes
 from relata.server.settings import Settings
@@ -39,7 +41,9 @@ _ROUTERS = (
     checks.router,
     lookups.router,
     relationships.router,
+    transfer.router,
     schema.router,
+    schema_diff.router,
     keys.router,
     token_routes.router,
     health.router,
@@ -80,7 +84,8 @@ def create_api(
     api.add_exception_handler(405, _method_not_allowed)
     api.add_exception_handler(OAuthError, _oauth_refusal)
     _allow_origins(api, settings.allowed_origins)
-    return _WithHeaders(BodyLimit(api, settings.max_body_bytes))
+    streamed = {transfer.IMPORT_PATH: settings.max_import_bytes}
+    return _WithHeaders(BodyLimit(api, settings.max_body_bytes, streamed))
 
 
 def _allow_origins(api: FastAPI, origins: Sequence[str]) -> None:

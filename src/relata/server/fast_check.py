@@ -14,7 +14,7 @@ while a thread is busy with one: the loop must not stand still behind a long loo
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,6 +41,7 @@ class _Check(msgspec.Struct, forbid_unknown_fields=True):
     resource: str
     permission: str
     subject: str
+    context: dict[str, Any] = {}
     contextual_relationships: list[str] = []
     consistency: Literal["minimize_latency"] | _AtLeast = "minimize_latency"
 
@@ -48,6 +49,7 @@ class _Check(msgspec.Struct, forbid_unknown_fields=True):
 class _Answer(msgspec.Struct):
     allowed: bool
     permissionship: str
+    missing_context: tuple[str, ...]
     checked_at: str
 
 
@@ -107,12 +109,17 @@ class FastCheck:
                 question.resource,
                 question.permission,
                 question.subject,
+                context=question.context,
                 contextual=question.contextual_relationships,
                 steps=_STEPS,
             )
         except Exception:  # noqa: BLE001 - the declared route meets it again, and answers it
             return None
-        return _encode(_Answer(result.allowed, result.permissionship, result.checked_at))
+        return _encode(
+            _Answer(
+                result.allowed, result.permissionship, result.missing_context, result.checked_at
+            )
+        )
 
     def _must_wait(self, consistency: str | _AtLeast) -> bool:
         if isinstance(consistency, str):

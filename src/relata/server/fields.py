@@ -146,8 +146,29 @@ QueryCursor = Annotated[
 ]
 
 
+ContextField = Annotated[
+    dict[str, Any],
+    Field(
+        description="Values for the parameters of caveats. What is stored comes before it.",
+        examples=[{"weekday": 5}],
+    ),
+]
+MissingContext = Annotated[
+    list[str],
+    Field(description="The parameters that a conditional answer waits for; empty otherwise."),
+]
+ConditionalIds = Annotated[
+    dict[str, list[str]],
+    Field(
+        description="Further ids, that are not allowed yet: each with the parameters it waits for."
+    ),
+]
+
+
 class Question(Body):
     """What questions share beside their own fields."""
+
+    context: ContextField = {}
 
     contextual_relationships: Annotated[
         list[RelationshipText],

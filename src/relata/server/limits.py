@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import NoReturn
 from urllib.parse import parse_qsl
 
@@ -26,38 +27,48 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class BodyLimit:
-    """An ASGI application in front of another that refuses bodies of more than `max_bytes`."""
+    """An ASGI application in front of another that refuses bodies of more than `max_bytes`.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    `streamed` has other limits for the paths whose bodies are never held whole.
+    """
+
+    def __init__(
+        self, app: ASGIApp, max_bytes: int, streamed: Mapping[str, int] | None = None
+    ) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._streamed = streamed or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer 413 where its Content-Length already says too much."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif _declared_length(scope) > self._max_bytes:
-            refusal = self._refusal()
+            return
+        most = self._streamed.get(scope["path"], self._max_bytes)
+        if _declared_length(scope) > most:
+            refusal = _too_large(most)
             await respond(refusal.problem, refusal.headers)(scope, receive, send)
         else:
-            await self._app(scope, self._counting(receive), send)
+            await self._app(scope, _counting(receive, most), send)
 
-    def _counting(self, receive: Receive) -> Receive:
-        seen = 0
 
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._max_bytes:
-                raise self._refusal()
-            return message
+def _counting(receive: Receive, most: int) -> Receive:
+    seen = 0
 
-        return counted
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > most:
+            raise _too_large(most)
+        return message
 
-    def _refusal(self) -> Refusal:
-        detail = f"the body has more than {self._max_bytes} bytes; send less at a time"
-        return Refusal("body_too_large", detail, headers={"Connection": "close"})
+    return counted
+
+
+def _too_large(most: int) -> Refusal:
+    detail = f"the body has more than {most} bytes; send less at a time"
+    return Refusal("body_too_large", detail, headers={"Connection": "close"})
 
 
 def read_json(body: bytes) -> object:

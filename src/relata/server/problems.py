@@ -37,6 +37,7 @@ _STATUS: tuple[tuple[type[errors.RelataError], int], ...] = (
     (errors.SchemaError, 400),
     (errors.InvalidArgumentError, 400),
     (errors.ConflictError, 409),
+    (errors.CaveatFailedError, 422),
     (errors.LimitExceededError, 422),
     (errors.SnapshotUnavailableError, 410),
     (errors.NotFreshError, 503),
@@ -107,6 +108,12 @@ class Problem(BaseModel):
     )
     relationship: str | None = Field(
         default=None, description="A stored relationship that is in the way of a schema."
+    )
+    line: int | None = Field(
+        default=None, description="The line of the body that is wrong; only of an import."
+    )
+    imported: int | None = Field(
+        default=None, description="How many relationships are stored; only of an import."
     )
     instance: str | None = Field(
         default=None, description="The id that the server's log has; only with status 500."

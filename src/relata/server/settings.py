@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     """The web origins whose pages may call, as a JSON list (`["https://app.example"]`)."""
     max_body_bytes: Annotated[int, Field(ge=1)] = 1024 * 1024
     """How large a request's body may be."""
+    max_import_bytes: Annotated[int, Field(ge=1)] = 1024 * 1024 * 1024
+    """How large the body of an import may be, which is read as it arrives."""
     poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.05
     """How often to look for other processes' writes and revoked keys, in seconds."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from relata.store.loading import Loader
+from relata.store.queries import Values, to_values
 from relata.store.store import Store
 from relata.store.values import (
     Change,
@@ -20,6 +22,7 @@ from relata.store.values import (
 __all__ = [
     "Change",
     "DeleteOutcome",
+    "Loader",
     "SchemaMovedError",
     "State",
     "Store",
@@ -27,4 +30,6 @@ __all__ = [
     "StoredRelationship",
     "StoredSchema",
     "StoredSigningKey",
+    "Values",
+    "to_values",
 ]

@@ -19,7 +19,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -38,6 +38,11 @@ from relata.store.tables import VERSION_TABLE, settings
 
 BUSY_SECONDS = 5.0
 
+_LOADING = {
+    "cache_size": -64_000,  # 64 MB
+    "wal_autocheckpoint": 20_000,  # pages: 80 MB
+    "foreign_keys": 0,  # a batch makes the one revision that its rows name
+}
 _BEGIN = "relata_begin"
 _MIGRATIONS = "relata.store:migrations"
 # Alembic keeps the migration that it is running in a module, so one at a time in a process.
@@ -108,6 +113,28 @@ class Database:
                 with joined.begin_nested() as savepoint:
                     self._claim(joined)
                     yield savepoint
+
+    @contextlib.contextmanager
+    def loading(self) -> Iterator[Connection]:
+        """Give a connection for large transactions, one after the other, each in a `batch`.
+
+        A large batch changes pages all over the indexes. With a cache that holds them, and with
+        the log copied into the database once it is large, a page is written once a batch and not
+        a few times.
+        """
+        with (
+            translated(),
+            self._writer.connect() as connection,
+            _roomy(connection.connection.dbapi_connection),
+        ):
+            yield connection
+
+    @contextlib.contextmanager
+    def batch(self, connection: Connection) -> Iterator[None]:
+        """A transaction that holds the write lock, on a connection of `loading`."""
+        with translated(), connection.begin():
+            self._claim(connection)
+            yield
 
     def _join(self, connection: Connection) -> None:
         """See to it that a transaction is open, so that a savepoint lies inside of it.
@@ -266,6 +293,25 @@ def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:
             time.sleep(0.01)
         else:
             return
+
+
+@contextlib.contextmanager
+def _roomy(connection: object) -> Iterator[None]:
+    """Set up a connection to SQLite for large transactions, and then as it was."""
+    if not isinstance(connection, sqlite3.Connection):
+        yield
+        return
+    before = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _LOADING}
+    try:
+        _set_pragmas(connection, _LOADING)
+        yield
+    finally:
+        _set_pragmas(connection, before)
+
+
+def _set_pragmas(connection: sqlite3.Connection, values: Mapping[str, int]) -> None:
+    for name, value in values.items():
+        connection.execute(f"PRAGMA {name}={value}")
 
 
 def _begin(connection: Connection) -> None:

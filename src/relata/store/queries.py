@@ -6,6 +6,7 @@ a prefix is a range, because LIKE ignores the case of ASCII letters in SQLite.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_
@@ -13,39 +14,79 @@ from sqlalchemy import ColumnElement, and_, or_
 from relata.errors import InvalidArgumentError
 from relata.relationships import (
     WILDCARD,
+    CaveatRef,
     Kind,
     ObjectRef,
     Relationship,
     RelationshipFilter,
     SubjectRef,
 )
-from relata.store.tables import FIELDS, relationships
+from relata.store.tables import FIELDS, TRAITS, relationships
 
 _row = relationships.c
 
 
+Values = tuple[str, str, str, str, str, str, str, str, int | None]
+"""The columns of a relationship: `FIELDS`, then `TRAITS`."""
+
+COLUMNS = tuple(column.name for column in (*FIELDS, *TRAITS))
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Microseconds from the epoch to a moment, as the database has moments of expiration."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def to_moment(microseconds: int) -> datetime:
+    """The moment so many microseconds from the epoch."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
 def to_relationship(row: Any) -> Relationship:
-    """Make a relationship of the columns `FIELDS`."""
-    resource_type, resource_id, relation, subject_type, subject_id, subject_relation = row
+    """Make a relationship of its columns, `FIELDS` and `TRAITS`."""
+    (
+        resource_type,
+        resource_id,
+        relation,
+        subject_type,
+        subject_id,
+        subject_relation,
+        caveat,
+        context,
+        expires_at,
+    ) = row
     return Relationship(
         ObjectRef(resource_type, resource_id),
         relation,
         SubjectRef(subject_type, subject_id, subject_relation),
+        CaveatRef(caveat, context) if caveat else None,
+        None if expires_at is None else to_moment(expires_at),
     )
 
 
-def to_row(relationship: Relationship) -> dict[str, str]:
-    """Spread a relationship over the columns `FIELDS`."""
-    resource, subject = relationship.resource, relationship.subject
-    values = (
+def to_values(relationship: Relationship) -> Values:
+    """Spread a relationship over its columns, `FIELDS` and `TRAITS`."""
+    resource, subject, caveat = relationship.resource, relationship.subject, relationship.caveat
+    expires_at = relationship.expires_at
+    return (
         resource.type,
         resource.id,
         relationship.relation,
         subject.type,
         subject.id,
         subject.relation,
+        "" if caveat is None else caveat.name,
+        "" if caveat is None else caveat.context,
+        None if expires_at is None else to_microseconds(expires_at),
     )
-    return dict(zip((column.name for column in FIELDS), values, strict=True))
+
+
+def to_row(relationship: Relationship) -> dict[str, str | int | None]:
+    """A relationship's columns by their names."""
+    return dict(zip(COLUMNS, to_values(relationship), strict=True))
 
 
 def alive_at(revision: int) -> ColumnElement[bool]:
@@ -56,8 +97,13 @@ def alive_at(revision: int) -> ColumnElement[bool]:
     )
 
 
+def unexpired(now: int) -> ColumnElement[bool]:
+    """That a row has not expired by a moment, in microseconds since the epoch."""
+    return or_(_row.expires_at.is_(None), _row.expires_at > now)
+
+
 def of_kind(kind: Kind) -> ColumnElement[bool]:
-    """That a row is of a kind; the kinds `user` and `user:*` have no row in common."""
+    """That a row is of a kind; no two kinds have a row in common."""
     wildcard = _row.subject_id == WILDCARD
     return and_(
         _row.resource_type == kind.resource_type,
@@ -65,6 +111,8 @@ def of_kind(kind: Kind) -> ColumnElement[bool]:
         _row.subject_type == kind.subject_type,
         _row.subject_relation == kind.subject_relation,
         wildcard if kind.wildcard else ~wildcard,
+        _row.caveat_name == kind.caveat,
+        _row.expires_at.is_not(None) if kind.expiration else _row.expires_at.is_(None),
     )
 
 

@@ -11,36 +11,44 @@ under the schema revision that each write names and that the write's own transac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
-from sqlalchemy import Connection, Engine, Select, and_, bindparam, func, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_or_skip
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, or_, select, update
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from relata.errors import (
     InvalidArgumentError,
     PreconditionFailedError,
-    RelationshipExistsError,
     SchemaStrandsError,
 )
 from relata.relationships import (
     Kind,
-    Operation,
     Precondition,
     Relationship,
     RelationshipFilter,
     Update,
 )
 from relata.store.database import Database, translated
-from relata.store.queries import alive_at, matching, of_kind, to_relationship, to_row
+from relata.store.loading import Loader
+from relata.store.queries import (
+    Values,
+    alive_at,
+    matching,
+    of_kind,
+    to_microseconds,
+    to_relationship,
+    unexpired,
+)
+from relata.store.revisions import HEAD, SCHEMA_REVISION, add_revision, refuse_moved
 from relata.store.tables import (
     FIELDS,
     LIVE,
+    TRAITS,
     api_keys,
     relationships,
-    revisions,
     schemas,
     settings,
     signing_keys,
@@ -48,36 +56,26 @@ from relata.store.tables import (
 from relata.store.values import (
     Change,
     DeleteOutcome,
-    SchemaMovedError,
     State,
     StoredKey,
     StoredRelationship,
     StoredSchema,
     StoredSigningKey,
 )
+from relata.store.writes import apply, refuse_repeated
 
-Row = tuple[str, str, str, str, str, str]
+Neighbour = tuple[str, str, int | None]
+"""An object's id, and the stored context (or empty) and the expiration (or None) of the
+relationship that leads to it."""
 
 _row = relationships.c
 _ROWS_AT_ONCE = 10_000
 
-_HEAD = select(func.coalesce(func.max(revisions.c.revision), 0))
-_SCHEMA_REVISION = select(func.coalesce(func.max(schemas.c.revision), 0))
 _KEYS_VERSION = select(settings.c.value).where(settings.c.name == "keys_version")
 _STATE = select(
-    _HEAD.scalar_subquery(), _SCHEMA_REVISION.scalar_subquery(), _KEYS_VERSION.scalar_subquery()
+    HEAD.scalar_subquery(), SCHEMA_REVISION.scalar_subquery(), _KEYS_VERSION.scalar_subquery()
 )
-_LIVE_ROWS = select(*FIELDS).where(LIVE)
-
-_SAME = and_(*(column == bindparam(f"this_{column.name}") for column in FIELDS), LIVE)
-_ADD = (
-    insert_or_skip(relationships)
-    .inline()
-    .on_conflict_do_nothing(index_elements=FIELDS, index_where=LIVE)
-    .execution_options(preserve_rowcount=True)
-)
-_REMOVE = update(relationships).where(_SAME).values(deleted_revision=bindparam("revision"))
-_CREATED_REVISION = select(_row.created_revision).where(_SAME)
+_LIVE_ROWS = select(*FIELDS, *TRAITS).where(LIVE)
 
 
 class Store:
@@ -132,21 +130,32 @@ class Store:
         *,
         schema_revision: int,
         connection: Connection | None = None,
+        now: datetime | None = None,
     ) -> int:
         """Apply all updates or none; return their revision, or the head where nothing changed.
+
+        A touched relationship that is there with the same caveat and expiration stays as it is;
+        with others, the new ones take their place. One that has expired may be created again.
 
         Raises InvalidArgumentError where two updates are of one relationship,
         RelationshipExistsError, PreconditionFailedError, and SchemaMovedError where
         `schema_revision` is not the newest schema's.
         """
-        _refuse_repeated(updates)
+        refuse_repeated(updates)
+        moment = _moment(now)
         with self._database.writing(connection) as transaction:
             connection = transaction.connection
-            revision = _start_revision(connection, preconditions, schema_revision)
-            if _apply(connection, updates, revision):
+            revision = _start_revision(connection, preconditions, schema_revision, moment)
+            if apply(connection, updates, revision, moment):
                 return revision
             transaction.rollback()
             return revision - 1
+
+    @contextlib.contextmanager
+    def loading(self) -> Iterator[Loader]:
+        """Give what takes relationships in bulk, on a connection kept for it until the end."""
+        with self._database.loading() as connection:
+            yield Loader(self._database, connection)
 
     def delete(
         self,
@@ -156,16 +165,18 @@ class Store:
         limit: int | None,
         schema_revision: int,
         connection: Connection | None = None,
+        now: datetime | None = None,
     ) -> DeleteOutcome:
         """Delete the live relationships that match, at most `limit` of them, in no certain order.
 
         Raises InvalidArgumentError, PreconditionFailedError and SchemaMovedError.
         """
         _refuse_limit(limit)
-        chosen = select(_row.id).where(LIVE, matching(filter))
+        moment = _moment(now)
+        chosen = select(_row.id).where(LIVE, unexpired(moment), matching(filter))
         with self._database.writing(connection) as transaction:
             connection = transaction.connection
-            revision = _start_revision(connection, preconditions, schema_revision)
+            revision = _start_revision(connection, preconditions, schema_revision, moment)
             within = update(relationships).where(_row.id.in_(chosen.limit(limit)))
             deleted = connection.execute(within.values(deleted_revision=revision)).rowcount
             if not deleted:
@@ -181,6 +192,7 @@ class Store:
         revision: int,
         after: int = 0,
         limit: int,
+        now: datetime | None = None,
     ) -> list[StoredRelationship]:
         """Read relationships that were live at `revision`, in the order of their rows.
 
@@ -188,8 +200,8 @@ class Store:
         """
         _refuse_limit(limit)
         statement = (
-            select(_row.id, *FIELDS)
-            .where(alive_at(revision), _row.id > after)
+            select(_row.id, *FIELDS, *TRAITS)
+            .where(alive_at(revision), unexpired(_moment(now)), _row.id > after)
             .order_by(_row.id)
             .limit(limit)
         )
@@ -201,11 +213,13 @@ class Store:
                 for row, *fields in connection.execute(statement)
             ]
 
-    def live(self) -> tuple[State, Iterator[Row]]:
+    def live(self) -> tuple[State, Iterator[Values]]:
         """Everything that is live, and the state that it belongs to: one consistent read.
 
         A row is (resource type, resource id, relation, subject type, subject id, subject
-        relation), in no certain order. The iterator holds a connection until its end.
+        relation, caveat's name or empty, its stored context or empty, expiration in microseconds
+        since the epoch or None), in no certain order. What has expired is among them. The
+        iterator holds a connection until its end.
         """
         with translated():
             connection = self.engine.connect()
@@ -229,8 +243,10 @@ class Store:
         """
         # A row that one revision both created and deleted was never live.
         lived = or_(LIVE, _row.deleted_revision != _row.created_revision)
-        removed = select(_row.deleted_revision, *FIELDS).where(_row.deleted_revision > after)
-        added = select(_row.created_revision, *FIELDS).where(_row.created_revision > after)
+        removed = select(_row.deleted_revision, *FIELDS, *TRAITS).where(
+            _row.deleted_revision > after
+        )
+        added = select(_row.created_revision, *FIELDS, *TRAITS).where(_row.created_revision > after)
         if through is not None:
             removed = removed.where(_row.deleted_revision <= through)
             added = added.where(_row.created_revision <= through)
@@ -244,40 +260,93 @@ class Store:
             ]
         return sorted(changes, key=lambda change: change.revision)  # stable: removals stay first
 
-    def subjects_at(self, kind: Kind, resource_id: str, revision: int) -> list[str]:
-        """The ids of a resource's subjects of one kind at a revision."""
-        statement = select(_row.subject_id).where(
-            of_kind(kind), _row.resource_id == resource_id, alive_at(revision)
+    def subjects_at(self, kind: Kind, resource_id: str, revision: int) -> list[Neighbour]:
+        """A resource's subjects of one kind at a revision, those that have expired too."""
+        of_resource = _row.resource_id == resource_id
+        return self._neighbours(_row.subject_id, of_resource, kind, revision)
+
+    def resources_at(self, kind: Kind, subject_id: str, revision: int) -> list[Neighbour]:
+        """The resources that a subject has by one kind at a revision, also what has expired."""
+        of_subject = _row.subject_id == subject_id
+        return self._neighbours(_row.resource_id, of_subject, kind, revision)
+
+    def _neighbours(
+        self, id_: ColumnElement[str], near: ColumnElement[bool], kind: Kind, revision: int
+    ) -> list[Neighbour]:
+        statement = select(id_, _row.caveat_context, _row.expires_at).where(
+            of_kind(kind), near, alive_at(revision)
         )
         with self._database.reading() as connection:
-            return list(connection.execute(statement).scalars())
+            return [(one, context, end) for one, context, end in connection.execute(statement)]
 
-    def resources_at(self, kind: Kind, subject_id: str, revision: int) -> list[str]:
-        """The ids of the resources that a subject has by one kind at a revision."""
-        statement = select(_row.resource_id).where(
-            of_kind(kind), _row.subject_id == subject_id, alive_at(revision)
-        )
+    def using(
+        self, kinds: Iterable[Kind], *, now: datetime | None = None
+    ) -> dict[Kind, Relationship]:
+        """Those of the kinds that relationships are stored of, each with one of these."""
+        moment = _moment(now)
         with self._database.reading() as connection:
-            return list(connection.execute(statement).scalars())
+            found = {kind: _one_of(connection, kind, moment) for kind in kinds}
+        return {kind: one for kind, one in found.items() if one is not None}
 
-    def write_schema(self, text: str, *, replaces: int, removed: Sequence[Kind]) -> int:
+    def contexts(self, caveat: str, *, now: datetime | None = None) -> Iterator[Relationship]:
+        """One stored relationship for each context that is stored with a caveat.
+
+        The iterator holds a connection until its end.
+        """
+        moment = _moment(now)
+        with self._database.reading() as connection:
+            yield from _contexts(connection, caveat, moment)
+
+    def write_schema(
+        self,
+        text: str,
+        *,
+        replaces: int,
+        removed: Iterable[Kind],
+        rechecked: Mapping[str, Callable[[Relationship], str | None]] | None = None,
+        now: datetime | None = None,
+    ) -> int:
         """Store a schema; return its revision, or the newest one's where the text is the same.
 
-        `replaces` is the schema revision that `removed`, the kinds of relationships that are no
-        longer allowed, was worked out against. Raises SchemaMovedError where it is not the
-        newest, and SchemaStrandsError where a relationship of a removed kind is live.
+        `replaces` is the schema revision that the rest was worked out against: `removed`, the
+        kinds of relationships that are no longer allowed, and `rechecked`, which has for each
+        caveat that takes other parameters than before a function that says what is wrong with a
+        stored relationship's context, or None. It is asked once for each context.
+
+        Raises SchemaMovedError where `replaces` is not the newest, and SchemaStrandsError where
+        a relationship of a removed kind, or one with a context that no longer fits, is stored.
         """
+        moment = _moment(now)
         with self._database.writing() as transaction:
             connection = transaction.connection
             current = _schema(connection, None)
             if current is not None and current.text == text:
                 return current.revision
-            _refuse_moved(connection, replaces)
+            refuse_moved(connection, replaces)
             for kind in removed:
-                _refuse_stranded(connection, kind)
-            revision = _add_revision(connection)
+                _refuse_stranded(connection, kind, moment)
+            for caveat, fault in (rechecked or {}).items():
+                _refuse_unfit(connection, caveat, fault, moment)
+            revision = add_revision(connection)
             connection.execute(schemas.insert().values(revision=revision, text=text))
             return revision
+
+    def collect_expired(self, *, before: datetime, limit: int) -> int:
+        """End relationships that had expired by a moment, at most `limit`; return how many.
+
+        They are gone for every question already; ending them makes a revision, by which those
+        who keep them in memory let go of them too.
+        """
+        _refuse_limit(limit)
+        expired = select(_row.id).where(LIVE, _row.expires_at <= to_microseconds(before))
+        ending = update(relationships).where(_row.id.in_(expired.limit(limit)))
+        with self._database.writing() as transaction:
+            connection = transaction.connection
+            revision = add_revision(connection)
+            ended = connection.execute(ending.values(deleted_revision=revision)).rowcount
+            if not ended:
+                transaction.rollback()
+            return ended
 
     def schema(self, revision: int | None = None) -> StoredSchema | None:
         """The schema in force at a revision, or the newest; None where there was none."""
@@ -342,81 +411,23 @@ def _state(connection: Connection) -> State:
     return State(head, schema_revision, int(keys_version))
 
 
+def _moment(now: datetime | None) -> int:
+    """What decides which relationships have expired: a moment given, or the present one."""
+    return to_microseconds(now or datetime.now(UTC))
+
+
 def _start_revision(
-    connection: Connection, preconditions: Sequence[Precondition], schema_revision: int
+    connection: Connection, preconditions: Sequence[Precondition], schema_revision: int, now: int
 ) -> int:
     """Check what a write depends on; make its revision."""
-    _refuse_moved(connection, schema_revision)
+    refuse_moved(connection, schema_revision)
     for index, precondition in enumerate(preconditions):
-        _refuse_unmet(connection, precondition, f"preconditions[{index}]")
-    return _add_revision(connection)
-
-
-def _add_revision(connection: Connection) -> int:
-    revision: int = connection.execute(_HEAD).scalar_one() + 1
-    connection.execute(revisions.insert().values(revision=revision, created_at=datetime.now(UTC)))
-    return revision
-
-
-def _apply(connection: Connection, updates: Sequence[Update], revision: int) -> bool:
-    """Apply updates of different relationships; return whether anything changed."""
-    rows: dict[Operation, list[dict[str, str]]] = {operation: [] for operation in Operation}
-    for item in updates:
-        rows[item.operation].append(to_row(item.relationship))
-    created = _add(connection, rows[Operation.CREATE], revision)
-    if created < len(rows[Operation.CREATE]):
-        raise _already_there(connection, updates, revision)
-    touched = _add(connection, rows[Operation.TOUCH], revision)
-    deleted = _remove(connection, rows[Operation.DELETE], revision)
-    return created + touched + deleted > 0
-
-
-def _add(connection: Connection, rows: list[dict[str, str]], revision: int) -> int:
-    if not rows:
-        return 0
-    parameters = [{**row, "created_revision": revision} for row in rows]
-    return connection.execute(_ADD, parameters).rowcount
-
-
-def _remove(connection: Connection, rows: list[dict[str, str]], revision: int) -> int:
-    if not rows:
-        return 0
-    parameters = [{**_this(row), "revision": revision} for row in rows]
-    return connection.execute(_REMOVE, parameters).rowcount
-
-
-def _this(row: dict[str, str]) -> dict[str, str]:
-    return {f"this_{name}": value for name, value in row.items()}
-
-
-def _already_there(
-    connection: Connection, updates: Sequence[Update], revision: int
-) -> RelationshipExistsError:
-    """The error for the first `create` whose relationship an earlier revision created."""
-    for index, item in enumerate(updates):
-        if item.operation is Operation.CREATE:
-            this = _this(to_row(item.relationship))
-            if connection.execute(_CREATED_REVISION, this).scalar_one() != revision:
-                return RelationshipExistsError(
-                    f"`{item.relationship}` exists already; touch it to have it either way",
-                    field=f"updates[{index}]",
-                )
-    raise AssertionError("the database skipped a row that was not there")
+        _refuse_unmet(connection, precondition, now, f"preconditions[{index}]")
+    return add_revision(connection)
 
 
 def _exists(connection: Connection, statement: Select[int]) -> bool:
     return connection.execute(statement.limit(1)).first() is not None
-
-
-def _refuse_repeated(updates: Sequence[Update]) -> None:
-    seen: set[Relationship] = set()
-    for index, item in enumerate(updates):
-        if item.relationship in seen:
-            raise InvalidArgumentError(
-                f"`{item.relationship}` is in the write twice; give it one update",
-                field=f"updates[{index}]",
-            )
-        seen.add(item.relationship)
 
 
 def _refuse_limit(limit: int | None) -> None:
@@ -424,18 +435,9 @@ def _refuse_limit(limit: int | None) -> None:
         raise InvalidArgumentError(f"the limit `{limit}` is below 1", field="limit")
 
 
-def _refuse_moved(connection: Connection, expected: int) -> None:
-    current = connection.execute(_SCHEMA_REVISION).scalar_one()
-    if current != expected:
-        raise SchemaMovedError(
-            f"the schema was changed meanwhile, by revision `{current}`; "
-            "try again against the new one"
-        )
-
-
-def _refuse_unmet(connection: Connection, precondition: Precondition, field: str) -> None:
+def _refuse_unmet(connection: Connection, precondition: Precondition, now: int, field: str) -> None:
     try:
-        statement = select(_row.id).where(LIVE, matching(precondition.filter))
+        statement = select(_row.id).where(LIVE, unexpired(now), matching(precondition.filter))
     except InvalidArgumentError as error:
         raise error.within(field) from None
     found = _exists(connection, statement)
@@ -444,15 +446,47 @@ def _refuse_unmet(connection: Connection, precondition: Precondition, field: str
         raise PreconditionFailedError(f"{what} `{precondition.filter}`", field=field)
 
 
-def _refuse_stranded(connection: Connection, kind: Kind) -> None:
-    row = connection.execute(_LIVE_ROWS.where(of_kind(kind)).limit(1)).first()
-    if row is not None:
-        relationship = str(to_relationship(row))
+def _refuse_stranded(connection: Connection, kind: Kind, now: int) -> None:
+    stranded = _one_of(connection, kind, now)
+    if stranded is not None:
+        relationship = str(stranded)
         raise SchemaStrandsError(
             f"`{relationship}` is stored, and the new schema does not allow `{kind}`; "
             "delete such relationships first, or keep allowing them",
             relationship=relationship,
         )
+
+
+def _refuse_unfit(
+    connection: Connection,
+    caveat: str,
+    fault: Callable[[Relationship], str | None],
+    now: int,
+) -> None:
+    for stored in _contexts(connection, caveat, now):
+        complaint = fault(stored)
+        if complaint is not None:
+            relationship = str(stored)
+            raise SchemaStrandsError(
+                f"`{relationship}` is stored, and does not fit the new caveat `{caveat}`: "
+                f"{complaint}; write such relationships anew or delete them first",
+                relationship=relationship,
+            )
+
+
+def _one_of(connection: Connection, kind: Kind, now: int) -> Relationship | None:
+    row = connection.execute(_LIVE_ROWS.where(of_kind(kind), unexpired(now)).limit(1)).first()
+    return None if row is None else to_relationship(row)
+
+
+def _contexts(connection: Connection, caveat: str, now: int) -> Iterator[Relationship]:
+    chosen = (
+        select(func.min(_row.id))
+        .where(LIVE, unexpired(now), _row.caveat_name == caveat)
+        .group_by(_row.caveat_context)
+    )
+    with connection.execute(_LIVE_ROWS.where(_row.id.in_(chosen))) as result:
+        yield from map(to_relationship, result)
 
 
 def _schema(connection: Connection, revision: int | None) -> StoredSchema | None:
@@ -476,7 +510,7 @@ def _set(connection: Connection, name: str, value: str) -> None:
         connection.execute(settings.insert().values(name=name, value=value))
 
 
-def _stream(connection: Connection, cursor: DBAPICursor) -> Iterator[Row]:
+def _stream(connection: Connection, cursor: DBAPICursor) -> Iterator[Values]:
     with translated(), connection:
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
             yield from rows

@@ -1,8 +1,9 @@
 """The tables, as the newest migration leaves them.
 
 A relationship's row says which revision created it and which deleted it; a row without the latter
-is live, and a partial unique index keeps one live row to a relationship. Every name starts with
-`relata_`, because the database may be the application's own.
+is live, and a partial unique index keeps one live row to a relationship: to its resource, relation
+and subject, whatever its caveat and expiration. Every name starts with `relata_`, because the
+database may be the application's own.
 
 The migrations create these tables; a test holds the two together.
 """
@@ -24,6 +25,8 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    and_,
+    text,
 )
 
 VERSION_TABLE = "relata_version"
@@ -57,6 +60,8 @@ class Moment(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 
 
+_EMPTY = text("''")
+
 revisions = Table(
     "relata_revisions",
     metadata,
@@ -76,6 +81,9 @@ relationships = Table(
     Column("subject_relation", Text, nullable=False),
     Column("created_revision", Number, ForeignKey(revisions.c.revision), nullable=False),
     Column("deleted_revision", Number, ForeignKey(revisions.c.revision)),
+    Column("caveat_name", Text, nullable=False, server_default=_EMPTY),
+    Column("caveat_context", Text, nullable=False, server_default=_EMPTY),
+    Column("expires_at", BigInteger),
 )
 
 _row = relationships.c
@@ -88,7 +96,11 @@ FIELDS = (
     _row.subject_id,
     _row.subject_relation,
 )
-"""What makes a relationship, in the order of its text."""
+"""What makes a relationship the one that it is, in the order of its text."""
+
+TRAITS = (_row.caveat_name, _row.caveat_context, _row.expires_at)
+"""What is said of a relationship: its caveat's name (or empty), the context that is stored with
+it (JSON, or empty), and when it ends (microseconds since the epoch, or null)."""
 
 LIVE = _row.deleted_revision.is_(None)
 """That a row is live."""
@@ -102,6 +114,13 @@ Index(
     _row.deleted_revision,
     sqlite_where=_row.deleted_revision.is_not(None),
     postgresql_where=_row.deleted_revision.is_not(None),
+)
+_ENDING = and_(LIVE, _row.expires_at.is_not(None))
+Index(
+    "relata_relationships_expires",
+    _row.expires_at,
+    sqlite_where=_ENDING,
+    postgresql_where=_ENDING,
 )
 
 schemas = Table(
@@ -138,4 +157,11 @@ settings = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+imports = Table(
+    "relata_imports",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("mark", Text, nullable=False),
 )

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relata.relationships import Relationship, RelationshipFilter, parse_relationship, touch
+from relata.relationships import (
+    CaveatRef,
+    ObjectRef,
+    Relationship,
+    RelationshipFilter,
+    SubjectRef,
+    parse_relationship,
+    touch,
+)
 from relata.store import Change, Store
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Base:
@@ -49,7 +60,13 @@ def found(store: Store, filter_: RelationshipFilter) -> set[str]:
 def live(store: Store) -> set[Relationship]:
     _, rows = store.live()
     return {
-        rel(f"{row[0]}:{row[1]}#{row[2]}@{row[3]}:{row[4]}" + (f"#{row[5]}" if row[5] else ""))
+        Relationship(
+            ObjectRef(row[0], row[1]),
+            row[2],
+            SubjectRef(row[3], row[4], row[5]),
+            CaveatRef(row[6], row[7]) if row[6] else None,
+            None if row[8] is None else EPOCH + timedelta(microseconds=row[8]),
+        )
         for row in rows
     }
 

@@ -69,9 +69,9 @@ class ReadSuite(Base):
         state, rows = store.live()
         assert state == State(head=2, schema_revision=0, keys_version=0)
         assert sorted(rows) == [
-            ("document", "a", "viewer", "group", "eng", "member"),
-            ("document", "a", "viewer", "user", "*", ""),
-            ("document", "b", "viewer", "user", "anne", ""),
+            ("document", "a", "viewer", "group", "eng", "member", "", "", None),
+            ("document", "a", "viewer", "user", "*", "", "", "", None),
+            ("document", "b", "viewer", "user", "anne", "", "", "", None),
         ]
 
     def test_live_is_one_snapshot_however_long_it_takes_to_read(self, store: Store) -> None:
@@ -84,7 +84,7 @@ class ReadSuite(Base):
         rest = list(rows)
         assert state.head == 1
         assert len({first, *rest}) == 10_500
-        assert ("document", "a", "viewer", "user", "anne", "") not in rest
+        assert ("document", "a", "viewer", "user", "anne", "", "", "", None) not in rest
         assert live(store) == {rel(A)}
 
     def test_an_abandoned_live_read_gives_its_connection_back(self, store: Store) -> None:
@@ -159,17 +159,17 @@ class ReadSuite(Base):
         group = Kind("document", "viewer", "group")
         assert [store.subjects_at(user, "a", revision) for revision in range(4)] == [
             [],
-            ["anne"],
-            ["anne"],
-            ["bob"],
+            [("anne", "", None)],
+            [("anne", "", None)],
+            [("bob", "", None)],
         ]
-        assert store.subjects_at(everyone, "a", 3) == ["*"]
-        assert store.subjects_at(members, "a", 1) == ["eng"]
+        assert store.subjects_at(everyone, "a", 3) == [("*", "", None)]
+        assert store.subjects_at(members, "a", 1) == [("eng", "", None)]
         assert store.subjects_at(group, "a", 1) == []
-        assert store.subjects_at(group, "a", 2) == ["eng"]
-        assert sorted(store.resources_at(user, "anne", 2)) == ["a", "b"]
-        assert store.resources_at(user, "anne", 3) == ["b"]
-        assert store.resources_at(everyone, "*", 3) == ["a"]
+        assert store.subjects_at(group, "a", 2) == [("eng", "", None)]
+        assert sorted(store.resources_at(user, "anne", 2)) == [("a", "", None), ("b", "", None)]
+        assert store.resources_at(user, "anne", 3) == [("b", "", None)]
+        assert store.resources_at(everyone, "*", 3) == [("a", "", None)]
         assert store.resources_at(user, "*", 3) == []
-        assert store.resources_at(members, "eng", 1) == ["a"]
+        assert store.resources_at(members, "eng", 1) == [("a", "", None)]
         assert store.resources_at(group, "eng", 1) == []

@@ -17,7 +17,9 @@ from relata.server.auth import needs
 from relata.server.fields import (
     ZED_TOKEN,
     Body,
+    ContextField,
     Evaluator,
+    MissingContext,
     NameText,
     ObjectText,
     QueryConsistency,
@@ -26,6 +28,7 @@ from relata.server.fields import (
     ZedTokenText,
 )
 from relata.server.problems import BODY, KEY, QUESTION, Problem, problem_of, responses
+from relata.server.routes.explanations import Explanation, explanation_of
 from relata.server.routing import Guarded
 
 router = APIRouter(
@@ -52,6 +55,7 @@ class CheckRequest(Question):
                     "resource": "document:readme",
                     "permission": "view",
                     "subject": "user:anne",
+                    "context": {"weekday": 5},
                     "contextual_relationships": ["group:eng#member@user:anne"],
                     "consistency": {"at_least_as_fresh": ZED_TOKEN},
                 },
@@ -62,6 +66,9 @@ class CheckRequest(Question):
     resource: ObjectText
     permission: NameText
     subject: SubjectText
+    explain: Annotated[
+        bool, Field(description="Whether to say why; that takes far more work than the answer.")
+    ] = False
 
 
 class CheckAnswer(Body):
@@ -70,22 +77,32 @@ class CheckAnswer(Body):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"allowed": True, "permissionship": "allowed", "checked_at": ZED_TOKEN},
+                {
+                    "allowed": True,
+                    "permissionship": "allowed",
+                    "missing_context": [],
+                    "checked_at": ZED_TOKEN,
+                },
             ]
         }
     )
 
     allowed: Annotated[bool, Field(description="True only where `permissionship` is `allowed`.")]
     permissionship: PermissionshipText
+    missing_context: MissingContext
     checked_at: ZedTokenText
+    explanation: Annotated[
+        Explanation | None, Field(description="Only where the question has `explain`.")
+    ] = None
 
 
 class CheckItem(Body):
-    """One question of a batch."""
+    """One question of a batch; with a `context` of its own, or that of the whole."""
 
     resource: ObjectText
     permission: NameText
     subject: SubjectText
+    context: ContextField | None = None
 
 
 class BatchRequest(Question):
@@ -120,6 +137,7 @@ class ItemAnswer(Body):
 
     allowed: bool
     permissionship: PermissionshipText
+    missing_context: MissingContext
 
 
 class ItemError(Body):
@@ -136,7 +154,7 @@ class BatchAnswer(Body):
             "examples": [
                 {
                     "answers": [
-                        {"allowed": True, "permissionship": "allowed"},
+                        {"allowed": True, "permissionship": "allowed", "missing_context": []},
                         {
                             "error": {
                                 "type": "urn:relata:problem:unknown_relation",
@@ -158,20 +176,27 @@ class BatchAnswer(Body):
     checked_at: ZedTokenText
 
 
-@router.post("/check", operation_id="check", responses=responses(*BODY))
+@router.post(
+    "/check",
+    operation_id="check",
+    response_model_exclude_unset=True,
+    responses=responses(*BODY),
+)
 def check(body: CheckRequest, authorizer: Evaluator) -> CheckAnswer:
     """Ask whether a subject has a permission on a resource."""
     result = authorizer.check(
         body.resource,
         body.permission,
         body.subject,
+        context=body.context,
         contextual=body.contextual_relationships,
         consistency=body.consistency,
+        explain=body.explain,
     )
     return _answer(result)
 
 
-@router.get("/check", operation_id="check_by_query")
+@router.get("/check", operation_id="check_by_query", response_model_exclude_unset=True)
 def check_by_query(
     resource: Annotated[str, Query(examples=["document:readme"])],
     permission: Annotated[str, Query(examples=["view"])],
@@ -192,7 +217,11 @@ def check_by_query(
 def check_batch(body: BatchRequest, authorizer: Evaluator) -> BatchAnswer:
     """Ask many checks at one revision; one that cannot be answered does not spoil the others."""
     result = authorizer.check_many(
-        [library.Question(item.resource, item.permission, item.subject) for item in body.checks],
+        [
+            library.Question(item.resource, item.permission, item.subject, item.context)
+            for item in body.checks
+        ],
+        context=body.context,
         contextual=body.contextual_relationships,
         consistency=body.consistency,
     )
@@ -203,14 +232,22 @@ def check_batch(body: BatchRequest, authorizer: Evaluator) -> BatchAnswer:
 
 
 def _answer(result: CheckResult) -> CheckAnswer:
-    return CheckAnswer(
+    answer = CheckAnswer(
         allowed=result.allowed,
         permissionship=result.permissionship.value,
+        missing_context=list(result.missing_context),
         checked_at=result.checked_at,
     )
+    if result.explanation is None:
+        return answer
+    return answer.model_copy(update={"explanation": explanation_of(result.explanation)})
 
 
 def _item(index: int, answer: CheckResult | RelataError) -> ItemAnswer | ItemError:
     if isinstance(answer, RelataError):
         return ItemError(error=problem_of(answer.within(f"checks[{index}]")))
-    return ItemAnswer(allowed=answer.allowed, permissionship=answer.permissionship.value)
+    return ItemAnswer(
+        allowed=answer.allowed,
+        permissionship=answer.permissionship.value,
+        missing_context=list(answer.missing_context),
+    )

@@ -5,6 +5,7 @@ A list that is not complete says so by its cursor; nothing is cut off in silence
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
@@ -16,6 +17,7 @@ from relata.server.fields import (
     DEFAULT_PAGE,
     ZED_TOKEN,
     Body,
+    ConditionalIds,
     CursorField,
     CursorText,
     Evaluator,
@@ -65,6 +67,17 @@ class TreeNode(Body):
         Field(description="A `leaf` lists subjects; the others combine their children."),
     ]
     subjects: list[str] = Field(description="The subjects of a leaf, as they are stored.")
+    conditional: Annotated[
+        dict[str, list[str]],
+        Field(
+            description="Further subjects of a leaf, each with the parameters that the caveat of "
+            "its relationship waits for."
+        ),
+    ]
+    missing_context: Annotated[
+        list[str],
+        Field(description="The parameters that the relationship which leads here waits for."),
+    ]
     children: list[TreeNode] = Field(
         description="Of an exclusion: the base, then what is subtracted."
     )
@@ -87,6 +100,8 @@ class ExpandAnswer(Body):
                         "expression": "viewer + edit",
                         "operation": "union",
                         "subjects": [],
+                        "conditional": {},
+                        "missing_context": [],
                         "children": [
                             {
                                 "resource": "document:readme",
@@ -94,6 +109,8 @@ class ExpandAnswer(Body):
                                 "expression": "viewer",
                                 "operation": "leaf",
                                 "subjects": ["group:eng#member", "user:anne"],
+                                "conditional": {"user:bob": ["weekday"]},
+                                "missing_context": [],
                                 "children": [],
                                 "cycle": False,
                             },
@@ -103,6 +120,8 @@ class ExpandAnswer(Body):
                                 "expression": "owner",
                                 "operation": "leaf",
                                 "subjects": [],
+                                "conditional": {},
+                                "missing_context": [],
                                 "children": [],
                                 "cycle": False,
                             },
@@ -138,13 +157,14 @@ class ResourcesRequest(Question):
 
 
 class ResourcesAnswer(Body):
-    """The ids of the resources, sorted."""
+    """The ids of the resources that are allowed, sorted, and of those that wait for context."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {
                     "resource_ids": ["guide", "readme"],
+                    "conditional": {"payroll": ["weekday"]},
                     "looked_up_at": ZED_TOKEN,
                     "cursor": None,
                 }
@@ -153,6 +173,7 @@ class ResourcesAnswer(Body):
     )
 
     resource_ids: list[str]
+    conditional: ConditionalIds
     looked_up_at: ZedTokenText
     cursor: CursorText
 
@@ -185,14 +206,16 @@ class SubjectsRequest(Question):
 
 
 class SubjectsAnswer(Body):
-    """The ids of the subjects, sorted; with `wildcard`, everybody but the excluded."""
+    """The ids of the subjects, sorted; with `wildcard`, everybody but those listed otherwise."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {
                     "subject_ids": ["anne", "bob"],
+                    "conditional": {"carol": ["weekday"]},
                     "wildcard": False,
+                    "wildcard_missing_context": None,
                     "excluded_ids": [],
                     "looked_up_at": ZED_TOKEN,
                     "cursor": None,
@@ -202,8 +225,14 @@ class SubjectsAnswer(Body):
     )
 
     subject_ids: list[str]
+    conditional: ConditionalIds
     wildcard: Annotated[
-        bool, Field(description="Whether every subject of the type has it, but the excluded.")
+        bool,
+        Field(description="Whether every other subject of the type has it, but the excluded."),
+    ]
+    wildcard_missing_context: Annotated[
+        list[str] | None,
+        Field(description="What every other subject waits for, where all do; otherwise null."),
     ]
     excluded_ids: Annotated[
         list[str], Field(description="Whom the wildcard does not reach; empty without it.")
@@ -224,15 +253,22 @@ class PermissionsRequest(Question):
 
 
 class PermissionsAnswer(Body):
-    """The names of the permissions, sorted."""
+    """The names of the permissions, sorted, and of those that wait for context."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"permissions": ["edit", "view"], "looked_up_at": ZED_TOKEN}]
+            "examples": [
+                {
+                    "permissions": ["edit", "view"],
+                    "conditional": {"delete": ["weekday"]},
+                    "looked_up_at": ZED_TOKEN,
+                }
+            ]
         }
     )
 
     permissions: list[str]
+    conditional: ConditionalIds
     looked_up_at: ZedTokenText
 
 
@@ -242,6 +278,7 @@ def expand(body: ExpandRequest, authorizer: Evaluator) -> ExpandAnswer:
     result = authorizer.expand(
         body.resource,
         body.permission,
+        context=body.context,
         contextual=body.contextual_relationships,
         consistency=body.consistency,
     )
@@ -255,6 +292,7 @@ def lookup_resources(body: ResourcesRequest, authorizer: Evaluator) -> Resources
         body.resource_type,
         body.permission,
         body.subject,
+        context=body.context,
         contextual=body.contextual_relationships,
         consistency=body.consistency,
         limit=body.limit,
@@ -262,6 +300,7 @@ def lookup_resources(body: ResourcesRequest, authorizer: Evaluator) -> Resources
     )
     return ResourcesAnswer(
         resource_ids=list(result.resource_ids),
+        conditional=_lists(result.conditional),
         looked_up_at=result.looked_up_at,
         cursor=result.cursor,
     )
@@ -275,6 +314,7 @@ def lookup_subjects(body: SubjectsRequest, authorizer: Evaluator) -> SubjectsAns
         body.permission,
         body.subject_type,
         body.subject_relation,
+        context=body.context,
         contextual=body.contextual_relationships,
         consistency=body.consistency,
         limit=body.limit,
@@ -282,7 +322,13 @@ def lookup_subjects(body: SubjectsRequest, authorizer: Evaluator) -> SubjectsAns
     )
     return SubjectsAnswer(
         subject_ids=list(result.subject_ids),
+        conditional=_lists(result.conditional),
         wildcard=result.wildcard,
+        wildcard_missing_context=(
+            None
+            if result.wildcard_missing_context is None
+            else list(result.wildcard_missing_context)
+        ),
         excluded_ids=list(result.excluded_ids),
         looked_up_at=result.looked_up_at,
         cursor=result.cursor,
@@ -295,10 +341,19 @@ def lookup_permissions(body: PermissionsRequest, authorizer: Evaluator) -> Permi
     result = authorizer.lookup_permissions(
         body.resource,
         body.subject,
+        context=body.context,
         contextual=body.contextual_relationships,
         consistency=body.consistency,
     )
-    return PermissionsAnswer(permissions=list(result.permissions), looked_up_at=result.looked_up_at)
+    return PermissionsAnswer(
+        permissions=list(result.permissions),
+        conditional=_lists(result.conditional),
+        looked_up_at=result.looked_up_at,
+    )
+
+
+def _lists(conditional: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {id_: list(names) for id_, names in conditional.items()}
 
 
 def _tree(node: ExpandNode) -> TreeNode:
@@ -308,6 +363,8 @@ def _tree(node: ExpandNode) -> TreeNode:
         expression=node.expression,
         operation=node.operation,
         subjects=[str(subject) for subject in node.subjects],
+        conditional={str(subject): list(names) for subject, names in node.conditional.items()},
+        missing_context=list(node.missing_context),
         children=[_tree(child) for child in node.children],
         cycle=node.cycle,
     )

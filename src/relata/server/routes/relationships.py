@@ -162,7 +162,7 @@ def read_relationships(
     cursor: QueryCursor = None,
 ) -> ReadAnswer:
     """Read the relationships that match a filter; all of them without one."""
-    with _fields_of_query():
+    with fields_of_query():
         result = authorizer.read(chosen, limit=limit, cursor=cursor, consistency=consistency)
     return ReadAnswer(
         relationships=[str(item) for item in result.relationships],
@@ -187,7 +187,7 @@ def delete_relationships(
             "everything",
             field="resource_type",
         )
-    with _fields_of_query():
+    with fields_of_query():
         result = authorizer.delete(chosen, limit=limit)
     return DeleteAnswer(
         deleted_at=result.deleted_at, deleted=result.deleted, complete=result.complete
@@ -195,7 +195,7 @@ def delete_relationships(
 
 
 @contextmanager
-def _fields_of_query() -> Iterator[None]:
+def fields_of_query() -> Iterator[None]:
     """Name a filter's fields in errors as the query does, `resource_type`."""
     try:
         yield

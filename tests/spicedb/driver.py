@@ -1,0 +1,106 @@
+"""SpiceDB at arm's length: a process of its own, ended when it is slow, large or gone.
+
+A question can hang the engine or exhaust the machine (data that leads back to itself by many ways),
+so nothing is asked without a time limit. Where the limit is passed or the process dies, there is no
+answer, and the caller counts that.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import os
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from relata.relationships import Relationship
+from tests.spicedb.questions import Answered, Asked, Refusal
+
+SECONDS = 30
+RESIDENT_BYTES = 1 << 30
+LIBRARY = "SPICEDB_LIBRARY_PATH"
+
+
+def absent() -> str | None:
+    """Why there is no SpiceDB here, or None where there is one."""
+    if importlib.util.find_spec("spicedb_embedded") is None:
+        return "SpiceDB is not installed: pip install -e '.[spicedb]'"
+    if not Path(os.environ.get(LIBRARY, "")).is_file():
+        return f"{LIBRARY} is not set: export {LIBRARY}=$(./scripts/spicedb)"
+    return None
+
+
+class SpiceDB:
+    """The real engine. Not for several threads."""
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    def close(self) -> None:
+        """End the process."""
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+        self._pipe = self._process = None
+
+    def ask(self, asked: Asked) -> Answered | Refusal:
+        """Answers to questions about a world; a refusal where it is refused or takes too long."""
+        answered: Answered | Refusal = self._request("ask", asked)
+        return answered
+
+    def write_schema(self, text: str) -> Refusal | None:
+        """Why a schema is refused, or None."""
+        refused: Refusal | None = self._request("write_schema", text)
+        return refused
+
+    def write_each(
+        self, schema: str, relationships: Sequence[Relationship]
+    ) -> list[bool] | Refusal:
+        """Which relationships a schema accepts, each written for itself."""
+        accepted: list[bool] | Refusal = self._request("write_each", schema, relationships)
+        return accepted
+
+    def _request(self, method: str, *arguments: object) -> Any:
+        pipe = self._pipe or self._start()
+        try:
+            pipe.send((method, arguments))
+            if not pipe.poll(self._seconds):
+                raise TimeoutError
+            reply, resident_bytes = pipe.recv()
+        except (EOFError, OSError) as error:  # a TimeoutError is an OSError
+            self._require_no_fault()
+            self.close()
+            return Refusal("DeadlineExceeded", f"no reply: {error!r}")
+        if resident_bytes > RESIDENT_BYTES:
+            self.close()
+        return reply
+
+    def _require_no_fault(self) -> None:
+        """Tell a fault in the server's Python, which is ours, from an end that SpiceDB came to."""
+        assert self._process is not None
+        self._process.join(1)
+        assert self._process.exitcode != 1, "server.py failed; its traceback is above"
+
+    def _start(self) -> Connection:
+        # Started anew, not forked: neither Go nor gRPC survives a fork.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+        return self._pipe
+
+
+def _serve(pipe: Connection) -> None:
+    # In the child: only there SpiceDB is imported.
+    from tests.spicedb.server import serve
+
+    serve(pipe)

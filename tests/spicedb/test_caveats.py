@@ -1,0 +1,89 @@
+"""Caveats against the real SpiceDB: what compiles, what may be stored, and what is the answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+
+from relata.caveats import Caveat
+from relata.errors import ContextError, RelataError, SchemaError
+from relata.relationships import CaveatRef, ObjectRef, Relationship, SubjectRef
+from relata.schema import compile_schema
+from tests.spicedb.comparison import COMPARED, DIFFERENT
+from tests.spicedb.driver import SpiceDB
+from tests.spicedb.examples import thorough
+from tests.spicedb.expressions import Case, cases
+from tests.spicedb.questions import CAVEAT, Answered, Asked, Check, Outcome, Refusal
+
+SUBTREE_BREAKS = "`isSubtreeOf` breaks on what is not from a context, and on lists"
+UINT_IS_NOT_INT = "a `uint` has no arithmetic"
+NAN_IS_NOT_ORDERED = "NaN is not ordered"
+ANNE = SubjectRef("user", "anne")
+
+
+@given(cases())
+@thorough
+def test_caveats_say_the_same(spicedb: SpiceDB, tally: Counter[str], case: Case) -> None:
+    """True, false, which names are missing, or no value."""
+    assert differences(spicedb, tally, case) == []
+
+
+def differences(spicedb: SpiceDB, tally: Counter[str], case: Case) -> list[str]:
+    """What SpiceDB and Relata say differently of one caveat."""
+    refused = spicedb.write_schema(case.schema)
+    try:
+        caveat = compile_schema(case.schema).caveats["tested"].caveat
+    except SchemaError as error:
+        tally["refused"] += 1
+        return [] if refused is not None else [f"SpiceDB accepts what Relata refuses: {error}"]
+    if refused is not None:
+        return [f"Relata accepts what SpiceDB refuses: {refused}"]
+    stored = [
+        Relationship(ObjectRef("doc", str(number)), "viewer", ANNE, CaveatRef.of("tested", context))
+        for number, context in enumerate(case.stored)
+    ]
+    accepted = spicedb.write_each(case.schema, stored)
+    assert not isinstance(accepted, Refusal), accepted
+    found = [
+        f"storing {item}: SpiceDB {'accepts' if theirs else 'refuses'} it"
+        for item, theirs in zip(stored, accepted, strict=True)
+        if theirs is not _can_be_stored(caveat, item)
+    ]
+    kept = tuple(item for item, is_kept in zip(stored, accepted, strict=True) if is_kept)
+    checks = tuple(Check(item.resource, "viewer", ANNE) for item in kept)
+    answered = spicedb.ask(Asked(case.schema, kept, case.request, checks))
+    assert isinstance(answered, Answered), answered
+    for item, theirs in zip(kept, answered.checks, strict=True):
+        assert item.caveat is not None
+        ours = caveat.evaluate(item.caveat.context, case.request)
+        verdict = _verdict(case, theirs, ours)
+        tally[verdict or DIFFERENT] += 1
+        if verdict is None:
+            found.append(f"{item} with {case.request}: SpiceDB {theirs}, Relata {ours!r}")
+    return found
+
+
+def _can_be_stored(caveat: Caveat, item: Relationship) -> bool:
+    assert item.caveat is not None
+    try:
+        caveat.require_context(item.caveat.values, field="caveat")
+    except ContextError:
+        return False
+    return True
+
+
+def _verdict(case: Case, theirs: Outcome, ours: bool | frozenset[str] | RelataError) -> str | None:
+    if not isinstance(theirs, Refusal):
+        return COMPARED if theirs == ours else None
+    if theirs.kind != CAVEAT:
+        return None
+    if isinstance(ours, RelataError):
+        return COMPARED
+    if "internal error" in theirs.message and "isSubtreeOf" in case.expression:
+        return SUBTREE_BREAKS
+    if "no such overload" in theirs.message and "uint" in case.parameters.values():
+        return UINT_IS_NOT_INT
+    if "NaN values cannot be ordered" in theirs.message:
+        return NAN_IS_NOT_ORDERED
+    return None
