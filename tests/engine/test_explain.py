@@ -581,7 +581,8 @@ def test_what_rests_on_its_own_absence_on_a_condition_is_subtracted_on_that_cond
     asking = session(schema, related)
     assert asking.check(*asked("team:a#both@user:u")) is False
     node = asking.explain(*asked("team:a#closed@user:u"))
-    assert answer(node) == asking.check(*asked("team:a#closed@user:u")) == {"x"}
+    assert asking.check(*asked("team:a#closed@user:u")) == frozenset({"x"})
+    assert answer(node) == frozenset({"x"})
     absent = "rests on its own absence, so it is not granted"
     assert drawn(node) == [
         "? team:a#closed = member - both  (line 10)",

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from relata.relationships import Relationship
@@ -40,16 +41,19 @@ class SpiceDB:
         self._seconds = seconds
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
+        self._sockets: TemporaryDirectory[str] | None = None
 
     def close(self) -> None:
-        """End the process."""
+        """End the process; the next question starts another."""
         if self._pipe is not None:
             self._pipe.close()
         if self._process is not None:
             self._process.kill()
             self._process.join()
             self._process.close()
-        self._pipe = self._process = None
+        if self._sockets is not None:
+            self._sockets.cleanup()
+        self._pipe = self._process = self._sockets = None
 
     def ask(self, asked: Asked) -> Answered | Refusal:
         """Answers to questions about a world; a refusal where it is refused or takes too long."""
@@ -67,6 +71,11 @@ class SpiceDB:
         """Which relationships a schema accepts, each written for itself."""
         accepted: list[bool] | Refusal = self._request("write_each", schema, relationships)
         return accepted
+
+    def create(self, relationship: Relationship) -> Refusal | None:
+        """Why a relationship cannot be created beside those stored last, or None."""
+        refused: Refusal | None = self._request("create", relationship)
+        return refused
 
     def _request(self, method: str, *arguments: object) -> Any:
         pipe = self._pipe or self._start()
@@ -93,14 +102,18 @@ class SpiceDB:
         # Started anew, not forked: neither Go nor gRPC survives a fork.
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._sockets = TemporaryDirectory(prefix="spicedb-")
+        self._process = context.Process(
+            target=_serve, args=(theirs, self._sockets.name), daemon=True
+        )
         self._process.start()
         theirs.close()
         return self._pipe
 
 
-def _serve(pipe: Connection) -> None:
-    # In the child: only there SpiceDB is imported.
+def _serve(pipe: Connection, folder: str) -> None:
+    # In the child: only there SpiceDB is imported, which leaves its sockets behind.
+    os.environ["TMPDIR"] = folder
     from tests.spicedb.server import serve
 
     serve(pipe)

@@ -43,7 +43,7 @@ from tests.spicedb.questions import (
 )
 
 LOOKUP_SECONDS = 5
-ADDRESS_SPACE = 12 << 30
+ADDRESS_SPACE = 8 << 30
 """A question that runs away ends this process and not the machine."""
 _CONDITIONAL = LookupPermissionship.LOOKUP_PERMISSIONSHIP_CONDITIONAL_PERMISSION
 _OF_CHANGE = re.compile(r"cannot (remove|change the type of) parameter")
@@ -121,11 +121,19 @@ class _Server:
             return refused
         return [self._store([item]) is None for item in relationships]
 
-    def _store(self, relationships: Iterable[Relationship]) -> Refusal | None:
+    def create(self, relationship: Relationship) -> Refusal | None:
+        """Store a relationship beside what is stored, if it is not there."""
+        return self._store([relationship], v1.RelationshipUpdate.OPERATION_CREATE)
+
+    def _store(
+        self,
+        relationships: Iterable[Relationship],
+        operation: Any = v1.RelationshipUpdate.OPERATION_TOUCH,
+    ) -> Refusal | None:
         stored = {item.key: _relationship(item) for item in relationships}
         try:
             if stored:
-                self._update((v1.RelationshipUpdate.OPERATION_TOUCH, it) for it in stored.values())
+                self._update((operation, it) for it in stored.values())
         except SpiceDBError as error:
             return _refusal(error)
         self._stored |= stored

@@ -9,11 +9,13 @@ left unanswered, and how many answers are explained by which difference.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.spicedb.comparison import Comparison
+from tests.spicedb.comparison import COMPARED, Comparison
 from tests.spicedb.driver import SpiceDB
 from tests.spicedb.examples import few, thorough
 from tests.spicedb.questions import TIME, Asked, Refusal
@@ -26,13 +28,25 @@ from tests.strategies import World, worlds
 SEEDS = st.integers(0, 2**32)
 
 
+@pytest.fixture
+def nearly_all(tally: Counter[str]) -> Iterator[Counter[str]]:
+    """Counts, of which nearly all must be of answers that agree: a comparison is no test if it
+    is waved through."""
+    yield tally
+    assert tally[COMPARED] > 0.9 * (tally.total() - tally["worlds"])
+
+
 @given(worlds().map(straightened), SEEDS)
 @thorough
 def test_answers_are_spicedbs(
-    spicedb: SpiceDB, relata: RelataAnswers, tally: Counter[str], world: World, seed: int
+    spicedb: SpiceDB,
+    relata: RelataAnswers,
+    nearly_all: Counter[str],
+    world: World,
+    seed: int,
 ) -> None:
     """Every kind of question, on worlds in which nothing leads back to itself."""
-    assert differences(spicedb, relata, tally, world, LARGE, seed) == []
+    assert differences(spicedb, relata, nearly_all, world, LARGE, seed) == []
 
 
 @given(worlds().map(half_straightened), SEEDS)

@@ -7,19 +7,23 @@ documents. `explained.py` recognises the same shapes in drawn worlds; each test 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from relata import Relata
+from relata.errors import SchemaParseError, SchemaTypeError
 from relata.relationships import (
     WILDCARD,
     ObjectRef,
     SubjectRef,
+    create,
     parse_object,
     parse_relationship,
     parse_subject,
 )
+from relata.schema import compile_schema
 from tests.spicedb import explained
 from tests.spicedb.comparison import COMPARED, Comparison
 from tests.spicedb.driver import SpiceDB
@@ -32,7 +36,9 @@ from tests.spicedb.questions import (
     Check,
     Expansion,
     FoundSubjects,
+    Grant,
     Question,
+    Refusal,
     Resources,
     Subjects,
 )
@@ -463,13 +469,96 @@ class TestExpansions:
         assert sides.verdict(asked) == explained.EXPANSION_HAS_FALSE
 
 
+BROKEN = "fails"
+"""In place of an answer: the caveat fails."""
+
+
+class TestCaveats:
+    """`docs/caveats.md` has the reasons."""
+
+    @pytest.mark.parametrize(
+        ("parameters", "expression", "context", "spicedbs", "ours"),
+        [
+            ("ip ipaddress", "ip.in_cidr('10.0.0.0/8')", {"ip": "::ffff:10.1.2.3"}, False, True),
+            ("ip ipaddress", "ip.in_cidr('::/0')", {"ip": "::ffff:10.1.2.3"}, True, False),
+            ("tags map<any>", "tags.isSubtreeOf({'a': 'x'})", {"tags": {"a": "x"}}, BROKEN, True),
+            ("tags map<any>", "tags.isSubtreeOf(tags)", {"tags": {"a": [1]}}, BROKEN, True),
+            ("count uint", "count + 1 == 3", {"count": 2}, BROKEN, True),
+            ("count uint", "string(count) == '2'", {"count": 2}, BROKEN, True),
+            ("tags map<any>", "has(tags.a.b)", {"tags": {"a": 1}}, False, BROKEN),
+            ("num double", "num / num < 1.0", {"num": 0}, BROKEN, False),
+            ("num int", "[1].all(num, num > 0)", {}, missing("num"), True),
+            ("num int", "num == 9007199254740992", {"num": 9_007_199_254_740_993}, True, False),
+        ],
+    )
+    def test_an_expression_has_its_own_answer(
+        self,
+        sides: Sides,
+        parameters: str,
+        expression: str,
+        context: Mapping[str, Any],
+        spicedbs: Grant,
+        ours: Grant,
+    ) -> None:
+        """Where CEL's definition or prudence says otherwise than SpiceDB."""
+        sides.hold(_caveated(parameters, expression), "doc:1#viewer@user:a[cav]", **context)
+        asked = check("doc:1#viewer@user:a")
+        found = sides.spicedbs(asked)
+        assert (BROKEN if isinstance(found, Refusal) else found) == spicedbs
+        right = sides.ours(asked)
+        assert (BROKEN if right is None else right) == ours
+
+    @pytest.mark.parametrize("part", ["int(age) > 0", "age.getMilliseconds() > 0"])
+    def test_a_duration_has_no_single_number(
+        self, sides: Sides, spicedb: SpiceDB, part: str
+    ) -> None:
+        """SpiceDB gives the whole duration, as nanoseconds and as milliseconds; CEL defines the
+        first not at all, and the second as a part of a second."""
+        text = _caveated("age duration", part)
+        assert spicedb.write_schema(text) is None
+        with pytest.raises(SchemaTypeError):
+            compile_schema(text)
+
+
+def _caveated(parameters: str, expression: str) -> str:
+    return f"""
+        caveat cav({parameters}) {{ {expression} }}
+        definition user {{}}
+        definition doc {{
+            relation viewer: user with cav
+        }}"""
+
+
+class TestSchemas:
+    def test_a_trait_is_finished(self, spicedb: SpiceDB) -> None:
+        """SpiceDB takes `with cav and` for `with cav`. Whoever wrote `and` meant an expiration."""
+        text = _caveated("flag bool", "flag").replace("with cav", "with cav and")
+        text = f"use expiration\n{text}"
+        assert spicedb.write_schema(text) is None
+        with pytest.raises(SchemaParseError, match="expected `expiration`"):
+            compile_schema(text)
+
+
 class TestWhatIsStored:
-    SCHEMA = """
-        use expiration
-        definition user {}
-        definition doc {
-            relation viewer: user with expiration
-        }"""
+    def test_an_expired_relationship_can_be_created_anew(self, spicedb: SpiceDB) -> None:
+        """SpiceDB's memory store keeps it, unseen and in the way, until it is collected. What has
+        expired does not exist."""
+        schema = """
+            use expiration
+            definition user {}
+            definition doc {
+                relation viewer: user with expiration
+            }"""
+        expired = parse_relationship(f"doc:1#viewer@user:a{EXPIRED}")
+        anew = parse_relationship("doc:1#viewer@user:a[expiration:2999-01-01T00:00:00Z]")
+        assert spicedb.write_each(schema, [expired]) == [True]
+        refused = spicedb.create(anew)
+        assert refused is not None
+        assert refused.code == "AlreadyExists"
+        with Relata.open("sqlite://", schema=schema, follow_seconds=None) as relata:
+            relata.write([expired])
+            relata.write([create(anew)])
+            assert relata.check("doc:1", "viewer", "user:a").allowed
 
     def test_ids_may_have_more_characters(self, spicedb: SpiceDB) -> None:
         """SpiceDB's ids have letters, digits and `/_|-=+`; an e-mail address is an id here."""

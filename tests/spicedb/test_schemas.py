@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 import pytest
@@ -22,8 +21,8 @@ from tests.spicedb.schemas import TEXTS, mutated_schemas
 from tests.spicedb.writes import any_relationships
 from tests.strategies import World, worlds
 
-UNFINISHED_TRAIT = "`and` at the end of a line is let pass"
-_UNFINISHED_TRAIT = re.compile(r"\band\s*(//[^\n]*|/\*.*?\*/)?\s*(\n|;)", re.DOTALL)
+UNFINISHED_TRAIT = "what follows the `and` of a trait is let go missing"
+"""Pinned in `test_differences.py`."""
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -40,7 +39,7 @@ def test_the_same_schemas_are_accepted(spicedb: SpiceDB, tally: Counter[str], te
     refused = spicedb.write_schema(text)
     fault = _fault(text)
     tally["refused" if fault else "accepted"] += 1
-    if refused is None and fault is not None and _UNFINISHED_TRAIT.search(text):
+    if refused is None and fault is not None and "expected `expiration`, found" in fault:
         tally[UNFINISHED_TRAIT] += 1
         return
     assert (refused is None) is (fault is None), (refused, fault)

@@ -35,11 +35,13 @@ _ITEM = 40
 _ENTRY = 200
 _CONVERTED = 3
 """How many times its weight a value costs to hand over to the library, or to convert."""
-_COMPILED = 1_000
+_COMPILED = 3_000
 _MATCHED = 30
 """What an instruction of a regular expression costs: once, and for each unit of a text's weight."""
-_CALL_BACK = 5_000
-_CALL_BACK_WEIGHT = 10
+_UNCOUNTED = 350
+"""Instructions at most for each unit of weight of a pattern without a `{`."""
+_CALLED = 5_000
+_CALLED_WEIGHT = 10
 _SPLIT_DEPTH = 4
 _ENOUGH = 10**15
 _SMALLER = frozenset(["_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "startsWith", "endsWith"])
@@ -58,6 +60,8 @@ class Size(NamedTuple):
     """The instructions of its texts as regular expressions."""
     varies: bool = False
     """Whether it is another one in each round of a macro."""
+    is_counted: bool = False
+    """Whether there is a `{` in its texts, so that patterns made of them may be huge."""
 
 
 class Cost(NamedTuple):
@@ -126,7 +130,7 @@ def _weigh(value: Any) -> Size:
 def _measure(value: Any) -> Size:
     """The size of a value."""
     if isinstance(value, str):
-        return Size(_weigh(value).weight, pattern_size(value))
+        return Size(_weigh(value).weight, pattern_size(value), is_counted="{" in value)
     if isinstance(value, list):
         return _together(_ITEM, map(_measure, value))
     if isinstance(value, dict):
@@ -136,20 +140,29 @@ def _measure(value: Any) -> Size:
 
 def _together(each: int, sizes: Iterable[Size]) -> Size:
     """The size of what holds values of the sizes."""
-    weight, pattern, varies = 0, 0, False
+    weight, pattern, varies, is_counted = 0, 0, False, False
     for size in sizes:
         weight += each + size.weight
         pattern += size.pattern
         varies = varies or size.varies
-    return Size(min(max(weight, _SCALAR), _ENOUGH), min(pattern, _ENOUGH), varies)
+        is_counted = is_counted or size.is_counted
+    weight = max(weight, _SCALAR)
+    return Size(min(weight, _ENOUGH), min(pattern, _ENOUGH), varies, is_counted)
+
+
+def _joined(size: Size) -> Size:
+    """The size of a text that is made of others."""
+    pattern = LARGEST if size.is_counted else min(_UNCOUNTED * size.weight, LARGEST)
+    return size._replace(pattern=max(size.pattern, pattern))
 
 
 def _largest(kind: Type) -> Size:
     """The size that no value of a type exceeds in a context that is allowed."""
     if kind.name in ("string", "bytes"):
-        return Size(_weigh("x" * _HEAVIEST_CONTEXT).weight, LARGEST)
+        return Size(_weigh("x" * _HEAVIEST_CONTEXT).weight, LARGEST, is_counted=True)
     if kind.name in ("any", "list", "map"):
-        return Size((_ITEM + _SCALAR) * _HEAVIEST_CONTEXT // 2, LARGEST * _HEAVIEST_CONTEXT)
+        weight, pattern = (_ITEM + _SCALAR) * _HEAVIEST_CONTEXT // 2, LARGEST * _HEAVIEST_CONTEXT
+        return Size(weight, pattern, is_counted=True)
     return Size()
 
 
@@ -163,7 +176,8 @@ def _has_patterns(node: Node) -> bool:
 def _cost(node: Node, sizes: Mapping[str, Size], depth: int) -> Cost:
     """What a part costs where its names have the sizes, inside as many macros as `depth`."""
     if node.kind == "constant":
-        size = Size(_SCALAR + len(node.source) // 2, pattern_size(node.text))
+        weight = _SCALAR + len(node.source) // 2
+        size = Size(weight, pattern_size(node.text), is_counted="{" in node.text)
         return Cost(size, _STEP, _STEP, 0)
     if node.kind == "name":
         return Cost(_sized(node, sizes.get(node.text, Size())), _STEP, _STEP, 0)
@@ -196,6 +210,7 @@ def _macro_cost(fold: Fold, sizes: Mapping[str, Size], depth: int) -> Cost:
     carried = Size(
         min(start.size.weight + rounds * light.size.weight + rest, _ENOUGH),
         min(start.size.pattern + rounds * light.size.pattern + heavy.size.pattern, _ENOUGH),
+        is_counted=heavy.size.is_counted,
     )
     result = _cost(fold.result, {**sizes, fold.total: carried}, depth)
     # A list that grows is copied in every round.
@@ -212,7 +227,7 @@ def _macro_cost(fold: Fold, sizes: Mapping[str, Size], depth: int) -> Cost:
 
 def _round_cost(fold: Fold, sizes: Mapping[str, Size], item: Size, depth: int) -> Cost:
     """One round, with nothing carried yet; its size is by how much the total grows."""
-    varying = Size(item.weight, item.pattern, varies=True)
+    varying = item._replace(varies=True)
     inner = {**sizes, fold.item: varying, fold.total: Size(0, 0, varies=True)}
     condition = _cost(fold.condition, inner, depth + 1)
     step = _cost(fold.step, inner, depth + 1)
@@ -254,20 +269,19 @@ def _call(function: str, parts: list[Size]) -> tuple[Size, int]:
         case "@in":
             return scalar, parts[1].weight + _STEP
         case "_+_":
-            return both._replace(pattern=max(both.pattern, LARGEST)), both.weight + _STEP
+            return _joined(both), both.weight + _STEP
         case "matches":
             text, pattern = parts
             return scalar, pattern.pattern * (_COMPILED + _MATCHED * text.weight)
         case "contains":
             return scalar, both.weight + parts[0].weight * parts[1].weight // 20
         case "in_cidr":
-            return scalar, _CALL_BACK
+            return scalar, _CALLED
         case "isSubtreeOf":
-            return scalar, _CALL_BACK + _CALL_BACK_WEIGHT * both.weight
+            return scalar, _CALLED + _CALLED_WEIGHT * both.weight
         case "size":
             return scalar, _CONVERTED * both.weight + _STEP
-    result = both._replace(pattern=max(both.pattern, LARGEST))
-    return result, _CONVERTED * both.weight + _STEP
+    return _joined(both), _CONVERTED * both.weight + _STEP
 
 
 def _smaller(one: Size, other: Size) -> int:

@@ -11,8 +11,8 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import overload
 
-from google.protobuf.duration_pb2 import Duration  # type: ignore[import-untyped]  # no stubs
-from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]  # no stubs
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 _UNITS = {
     "ns": 1,

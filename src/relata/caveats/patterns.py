@@ -57,14 +57,39 @@ def _one(pattern: str, at: int, letter: int) -> tuple[int, int]:
     """The size of one letter, escape or class, and where it ends."""
     sign = pattern[at]
     if sign == "\\":
-        escaped = pattern[at + 1 : at + 2]
-        return (_CLASS if escaped in ("p", "P") else 2 * _LITERAL), at + 2
+        return _escape(pattern, at)
     if sign == "[":
-        end = pattern.find("]", at + 2)
-        end = len(pattern) if end < 0 else end + 1
-        inside = pattern[at:end]
-        named = inside.count("\\p") + inside.count("\\P")
-        return _ANY + _LITERAL * len(inside) * letter + _CLASS * named, end
+        return _class(pattern, at + 1, letter)
     if sign == ".":
         return _ANY, at + 1
     return (letter if sign.isascii() else _LITERAL * letter), at + 1
+
+
+def _escape(pattern: str, at: int) -> tuple[int, int]:
+    """An escape: `\\d`, `\\pL`, `\\p{Greek}`."""
+    if pattern[at + 1 : at + 2] not in ("p", "P"):
+        return 2 * _LITERAL, at + 2
+    if pattern[at + 2 : at + 3] != "{":
+        return _CLASS, at + 3
+    end = pattern.find("}", at)
+    return _CLASS, len(pattern) if end < 0 else end + 1
+
+
+def _class(pattern: str, at: int, letter: int) -> tuple[int, int]:
+    """What follows `[`, to its `]`."""
+    size = _ANY
+    first = True
+    while at < len(pattern):
+        if pattern[at] == "]" and not first:
+            return size, at + 1
+        if pattern[at] == "\\":
+            more, at = _escape(pattern, at)
+            size += more
+        elif pattern.startswith("[:", at) and ":]" in pattern[at:]:
+            size += _ANY
+            at = pattern.index(":]", at) + 2
+        else:
+            size += _LITERAL * letter
+            at += 1
+        first = first and pattern[at - 1] == "^"
+    return size, at

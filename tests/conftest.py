@@ -1,4 +1,4 @@
-"""Assertions of the suite's mixins explain themselves as those of test modules do."""
+"""Assertions of the store's suite, which is in mixins, explain themselves as others do."""
 
 from __future__ import annotations
 
