@@ -5,6 +5,7 @@ Times are of the processor, so that another busy process does not make a test fa
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from pathlib import Path
@@ -114,7 +115,7 @@ def test_too_much_work_fails(
         "(?i)" + "[^a-z]{1000}" * 20,
     ],
 )
-@pytest.mark.parametrize("given", ["constant", "asked", "added", "in a macro"])
+@pytest.mark.parametrize("given", ["constant", "asked", "added", "bytes", "in a macro"])
 def test_hostile_patterns(pattern: str, given: str) -> None:
     """Whether the pattern is in the expression, in the context, or made of parts."""
     text, types = {"s": LONG[: STORED // 2]}, {"s": "string", "p": "string"}
@@ -124,6 +125,10 @@ def test_hostile_patterns(pattern: str, given: str) -> None:
         outcome = timed(types, "s.matches(p)", text, {"p": pattern})
     elif given == "added":
         outcome = timed(types, "s.matches(p + '')", text, {"p": pattern})
+    elif given == "bytes":
+        types = {"s": "string", "p": "bytes"}
+        encoded = base64.b64encode(pattern.encode()).decode()
+        outcome = timed(types, "s.matches(string(p))", text, {"p": encoded})
     else:
         types = {"s": "string", "p": "list<string>"}
         outcome = timed(types, "p.exists(x, s.matches(x))", text, {"p": [pattern]})
@@ -144,6 +149,7 @@ def test_hostile_patterns(pattern: str, given: str) -> None:
             True,
         ),
         ("éé", r"^\pL{1,20}$", True),
+        ("a]b", r"^[^]x]+$", False),
     ],
 )
 def test_ordinary_patterns(text: str, pattern: str, answer: bool) -> None:
@@ -246,6 +252,15 @@ def test_many_missing_values() -> None:
 )
 def test_hostile_values(kind: str, value: Any) -> None:
     timed({"p": kind}, "p == p", {}, {"p": value})
+
+
+@pytest.mark.parametrize("pattern", ["^a+", "example\\\\.com$", "[a-c]*"])
+def test_a_pattern_may_be_made_of_parts(pattern: str) -> None:
+    types = {"s": "string", "p": "string"}
+    assert timed(types, "s.matches('^.*' + p)", {"s": "anne@example.com"}, {"p": "com"}) is True
+    assert (
+        timed(types, f"s.matches(p + '{pattern}')", {"s": "anne@example.com"}, {"p": "x"}) is False
+    )
 
 
 def test_hostile_json() -> None:

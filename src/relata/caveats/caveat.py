@@ -116,11 +116,11 @@ class Caveat:
         is at fault and CaveatFailedError where the expression has no value.
         """
         if not request:
-            outcome = self._settled(stored)
+            outcome = (self._settled if len(stored) <= _SMALL else self._settle)(stored)
             if isinstance(outcome, RelataError):  # its holder may change it
                 return type(outcome)(outcome.message, field=outcome.field)
             return outcome
-        base = self._small(stored) if len(stored) <= _SMALL else self._large(stored)
+        base = self._base(stored)
         values = base.values.copy()
         for name, convert in self._converters:
             if name in request and name not in values:
@@ -131,8 +131,11 @@ class Caveat:
         return self._judge(base, values)
 
     def _settle(self, stored: str) -> Outcome:
-        base = self._small(stored) if len(stored) <= _SMALL else self._large(stored)
+        base = self._base(stored)
         return self._judge(base, base.values)
+
+    def _base(self, stored: str) -> _Stored:
+        return self._small(stored) if len(stored) <= _SMALL else self._large(stored)
 
     def _judge(self, base: _Stored, values: dict[str, Any]) -> Outcome:
         if base.fault:

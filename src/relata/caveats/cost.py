@@ -89,7 +89,8 @@ class Budget:
         weight = heaviest
         while weight:
             sizes = {
-                name: Size(min(size.weight, weight), size.pattern) for name, size in largest.items()
+                name: size._replace(weight=min(size.weight, weight))
+                for name, size in largest.items()
             }
             if self._bound(sizes) <= BUDGET:
                 return weight
@@ -130,7 +131,9 @@ def _weigh(value: Any) -> Size:
 def _measure(value: Any) -> Size:
     """The size of a value."""
     if isinstance(value, str):
-        return Size(_weigh(value).weight, pattern_size(value), is_counted="{" in value)
+        return Size(weigh(value), pattern_size(value), is_counted="{" in value)
+    if isinstance(value, bytes | bytearray):
+        return Size(weigh(value), is_counted=b"{" in value)
     if isinstance(value, list):
         return _together(_ITEM, map(_measure, value))
     if isinstance(value, dict):
@@ -177,7 +180,7 @@ def _cost(node: Node, sizes: Mapping[str, Size], depth: int) -> Cost:
     """What a part costs where its names have the sizes, inside as many macros as `depth`."""
     if node.kind == "constant":
         weight = _SCALAR + len(node.source) // 2
-        size = Size(weight, pattern_size(node.text), is_counted="{" in node.text)
+        size = Size(weight, pattern_size(node.text), is_counted=b"{" in node.source)
         return Cost(size, _STEP, _STEP, 0)
     if node.kind == "name":
         return Cost(_sized(node, sizes.get(node.text, Size())), _STEP, _STEP, 0)
