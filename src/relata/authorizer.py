@@ -43,6 +43,7 @@ from relata.relationships import (
     RelationshipFilter,
     SubjectRef,
     Update,
+    context_text,
     parse_object,
     parse_relationship,
     parse_subject,
@@ -123,7 +124,6 @@ class Relata:
     ) -> None:
         self.store = store
         self.limits = limits
-        self.question_only = question_only
         self.keys = ApiKeys(store)
         self._last_zed_token = (-1, "")
         self._replica = Replica(
@@ -187,6 +187,11 @@ class Relata:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def question_only(self) -> frozenset[str]:
+        """The relations (`organization#chosen_by`) that are never stored."""
+        return self._replica.question_only
 
     # Schema
 
@@ -410,7 +415,7 @@ class Relata:
                 question
                 if isinstance(question, RelataError)
                 else _attempt(
-                    sessions.of(question.context).check,
+                    sessions.of(question).check,
                     question.resource,
                     question.permission,
                     question.subject,
@@ -464,7 +469,12 @@ class Relata:
         asking = _subject(subject)
         known = self._parse_contextual(contextual)
         question = question_digest(
-            "resources", resource_type, permission, asking, sorted(known), _sorted(context)
+            "resources",
+            resource_type,
+            permission,
+            asking,
+            sorted(known),
+            self._context_key(context),
         )
         consistency, after = self._page(consistency, limit, cursor, question)
         found, revision = self._ask(
@@ -509,7 +519,7 @@ class Relata:
             subject_type,
             subject_relation,
             sorted(known),
-            _sorted(context),
+            self._context_key(context),
         )
         consistency, after = self._page(consistency, limit, cursor, question)
         found, revision = self._ask(
@@ -594,7 +604,7 @@ class Relata:
         """
         known = self._parse_contextual(contextual)
         if context:
-            self._require_context(context)
+            self._context_key(context)
         return self._replica.ask(
             lambda engine, view: ask(self._session(engine, view, context, known, asking)),
             consistency,
@@ -657,26 +667,31 @@ class Relata:
         return parsed
 
     def _parse_question(self, question: Question) -> _ParsedQuestion:
-        if question.context:
-            self._require_context(question.context)
+        context = question.context
         return _ParsedQuestion(
             _object(question.resource),
             question.permission,
             _subject(question.subject),
-            question.context,
+            context,
+            None if context is None else self._context_key(context),
         )
 
-    def _require_context(self, context: Context) -> None:
+    def _context_key(self, context: Context) -> str:
+        """A context as a text that is equal for equal contexts.
+
+        Raises ContextError where it is not what JSON has, LimitExceededError where it is too long.
+        """
+        if not isinstance(context, Mapping):
+            raise ContextError("the context is not an object", field="context")
         try:
-            size = len(msgspec.json.encode(context))
-        except (msgspec.EncodeError, TypeError, ValueError, RecursionError, OverflowError):
-            raise ContextError(
-                "the context has a value that JSON has no form for", field="context"
-            ) from None
-        if size > self.limits.context_bytes:
+            text = context_text(context)
+        except ContextError as error:
+            raise error.within("context") from None
+        if len(text.encode()) > self.limits.context_bytes:
             raise LimitExceededError(
                 f"the context is longer than {self.limits.context_bytes} bytes", field="context"
             )
+        return text
 
     def _parse_preconditions(self, preconditions: Iterable[Precondition]) -> list[Precondition]:
         parsed: list[Precondition] = []
@@ -745,6 +760,7 @@ class _ParsedQuestion(msgspec.Struct, frozen=True):
     permission: str
     subject: SubjectRef
     context: Context | None
+    context_key: str | None
 
 
 class _Sessions:
@@ -752,16 +768,16 @@ class _Sessions:
 
     def __init__(self, first: Session) -> None:
         self._first = first
-        self._others: dict[bytes, Session] = {}
+        self._others: dict[str, Session] = {}
 
-    def of(self, context: Context | None) -> Session:
-        """The session of a context; the batch's own for none."""
-        if context is None:
+    def of(self, question: _ParsedQuestion) -> Session:
+        """The session of a question's context; the batch's own for none."""
+        if question.context is None or question.context_key is None:
             return self._first
-        key = _sorted(context)
-        session = self._others.get(key)
+        session = self._others.get(question.context_key)
         if session is None:
-            session = self._others[key] = self._first.with_context(context)
+            session = self._first.with_context(question.context)
+            self._others[question.context_key] = session
         return session
 
 
@@ -772,11 +788,6 @@ def _check_result(answer: Answer, checked_at: str) -> CheckResult:
     if isinstance(answer, frozenset):
         return CheckResult(Permissionship.CONDITIONAL, checked_at, tuple(sorted(answer)))
     return CheckResult(_ALLOWED[answer], checked_at)
-
-
-def _sorted(context: Context) -> bytes:
-    """A context as bytes that are equal for equal contexts."""
-    return msgspec.json.encode(context, order="deterministic")
 
 
 def _merged(ids: Sequence[str], conditional: Mapping[str, object]) -> Sequence[str]:

@@ -2,7 +2,9 @@
 
 `organization#chosen_by` says who chose the organization of the question being asked. A stored one
 would choose for everybody, so it cannot be stored, and nothing stored of it is evaluated. The
-names are kept in the database and hold for every process that opens it.
+names are kept in the database and hold for every process that has it open: new ones make a new
+revision of the schema, so that a write under the old agreement is refused, and tried again under
+the new one.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ def agree_on_question_only(store: Store, wanted: Iterable[str] | None) -> frozen
     still counts on it could then be told, by what is stored, whose question it is.
     """
     stored = store.setting(_SETTING)
-    agreed = frozenset(() if stored is None else json.loads(stored))
+    agreed = question_only_of(store)
     if wanted is None:
         names = frozenset(DEFAULT_QUESTION_ONLY) if stored is None else agreed
     else:
@@ -40,8 +42,14 @@ def agree_on_question_only(store: Store, wanted: Iterable[str] | None) -> frozen
     for name in sorted(names - agreed):
         _require_nothing_stored(store, name)
     if stored is None or names != agreed:
-        store.set_setting(_SETTING, json.dumps(sorted(names)))
+        store.set_setting(_SETTING, json.dumps(sorted(names)), renews_schema=True)
     return names
+
+
+def question_only_of(store: Store) -> frozenset[str]:
+    """The question-only relations that have been agreed on."""
+    stored = store.setting(_SETTING)
+    return frozenset(() if stored is None else json.loads(stored))
 
 
 def _require_nothing_stored(store: Store, name: str) -> None:

@@ -20,20 +20,23 @@ Nothing here knows a schema.
 from __future__ import annotations
 
 import enum
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
-from relata.errors import InvalidArgumentError
+from relata.errors import ContextError, InvalidArgumentError
 
 WILDCARD = "*"
 MAX_ID_BYTES = 1024
 MAX_NAME_BYTES = 128
 MAX_CONTEXT_BYTES = 25_000
 """The longest context of a caveat that is stored with a relationship, as JSON."""
+MAX_CONTEXT_DEPTH = 64
+"""How deep the values of a context may be nested."""
 
 _SEGMENT = r"[a-z][a-z0-9_]{1,62}[a-z0-9]"
 _TYPE = re.compile(rf"(?:{_SEGMENT}/)*{_SEGMENT}")
@@ -41,9 +44,7 @@ _RELATION = re.compile(_SEGMENT)
 _ID_REFUSED = re.compile(r"[\s#\[\]]")
 _CAVEAT = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9/_|-]{0,127}")
 _EXPIRATION = re.compile(r"\[expiration:([^\[\]\"]*)\]\Z")
-_MOMENT = re.compile(
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII
-)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class ObjectRef(msgspec.Struct, frozen=True, order=True):
@@ -374,15 +375,43 @@ def _context_values(text: str, field: str) -> dict[str, Any]:
         ) from None
 
 
+def context_text(values: Mapping[str, Any]) -> str:
+    """Write a context as a JSON object with sorted keys: equal contexts are equal texts.
+
+    Raises ContextError where a value is not one that JSON has: an infinite number, a key that is
+    not a string, an object of a program's own.
+    """
+    try:
+        _require_json(values, MAX_CONTEXT_DEPTH)
+        return msgspec.json.encode(values, order="deterministic").decode()
+    except (msgspec.EncodeError, TypeError, ValueError, RecursionError, OverflowError):
+        raise ContextError("the context has a value that JSON has no form for") from None
+
+
+def _require_json(value: object, depth: int) -> None:
+    """Raise ValueError unless JSON can carry a value there and back unchanged."""
+    match value:
+        case None | bool() | int() | str():
+            return
+        case float() if math.isfinite(value):
+            return
+        case dict() | Mapping() if depth and all(isinstance(key, str) for key in value):
+            items: Iterable[object] = value.values()
+        case list() | tuple() if depth:
+            items = value
+        case _:
+            raise ValueError
+    for item in items:
+        _require_json(item, depth - 1)
+
+
 def _context_text(values: Mapping[str, Any], field: str) -> str:
     if not values:
         return ""
     try:
-        text = msgspec.json.encode(values, order="deterministic").decode()
-    except (msgspec.EncodeError, TypeError, UnicodeError, RecursionError, OverflowError):
-        raise InvalidArgumentError(
-            "the caveat's context has a value that JSON has no form for", field=field
-        ) from None
+        text = context_text(values)
+    except ContextError as error:
+        raise error.within(field) from None
     _check_context_size(len(text.encode()), field)
     return text
 
@@ -412,7 +441,10 @@ def _utc(moment: datetime | None, field: str) -> datetime | None:
         return None
     if moment.tzinfo is None:
         raise InvalidArgumentError("the expiration has no time zone; give it one", field=field)
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidArgumentError("the expiration is beyond the year 9999", field=field) from None
 
 
 def check_relation_name(name: str, *, field: str) -> None:

@@ -25,6 +25,7 @@ from relata.errors import (
     StoreError,
 )
 from relata.graph import Resident, View, snapshot_view
+from relata.question_only import question_only_of
 from relata.schema import compile_schema
 from relata.store import SchemaMovedError, Store
 
@@ -82,7 +83,7 @@ class Replica:
     ) -> None:
         self._store = store
         self._keys = keys
-        self._question_only = question_only
+        self.question_only = question_only
         self._graph = Resident()
         self.current = Current(None, None, 0)
         self._engines: dict[int, Engine] = {}
@@ -125,9 +126,10 @@ class Replica:
             undone = [(change.added, change.relationship) for change in changes]
             with self._lock:
                 if self._graph.revision == present:
-                    return question(engine, engine.before(self._view_of(engine), undone))
+                    past = engine.before(self._graph.view(engine.kinds), undone)
+                    return question(engine, engine.without_stored(past, self.question_only))
         view = snapshot_view(self._store, revision, engine.kinds)
-        return question(engine, engine.without_stored(view, self._question_only))
+        return question(engine, engine.without_stored(view, self.question_only))
 
     def refresh(self) -> None:
         """Take in what has been committed to the database since the last time."""
@@ -139,6 +141,7 @@ class Replica:
             changes = self._store.changes(after=self._graph.revision, through=state.head)
             current = self.current
             if state.schema_revision != current.schema_revision:
+                self.question_only = question_only_of(self._store)
                 current = self._at_schema(state.schema_revision)
             with self._lock:
                 for change in changes:
@@ -195,7 +198,7 @@ class Replica:
     def _view_of(self, engine: Engine) -> View:
         """The graph as an engine reads it, blind to stored choices: a choice comes with its
         question, even where one was stored before its relation was for questions only."""
-        return engine.without_stored(self._graph.view(engine.kinds), self._question_only)
+        return engine.without_stored(self._graph.view(engine.kinds), self.question_only)
 
     def _start_following(self, seconds: float | None) -> threading.Thread | None:
         if seconds is None:

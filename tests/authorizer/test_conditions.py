@@ -345,3 +345,47 @@ def test_limits_on_context_are_the_application_s() -> None:
         pytest.raises(LimitExceededError, match="10 bytes"),
     ):
         relata.check("document:a", "view", "user:anne", context={"weekday": 12345})
+
+
+@pytest.mark.parametrize(
+    "value", [float("inf"), float("nan"), object(), {1: 2}, "\ud800", {"a": [{2}]}, b"x"]
+)
+def test_a_context_is_what_json_has(relata: Relata, value: object) -> None:
+    """Everywhere, and before anything is asked: two such contexts could look the same."""
+    context = {"weekday": value}
+    asked = ("document:a", "view", "user:anne")
+    for ask in (
+        lambda: relata.check(*asked, context=context),
+        lambda: relata.expand("document:a", "view", context=context),
+        lambda: relata.lookup_resources("document", "view", "user:anne", context=context),
+        lambda: relata.lookup_subjects("document:a", "view", "user", context=context),
+        lambda: relata.lookup_permissions("document:a", "user:anne", context=context),
+        lambda: CaveatRef.of("on_weekday", context),
+    ):
+        with pytest.raises(ContextError, match="JSON"):
+            ask()
+    answers = relata.check_many([Question(*asked), Question(*asked, context=context)]).answers
+    assert isinstance(answers[1], ContextError)
+    assert not isinstance(answers[0], ContextError)
+
+
+def test_slow_caveats_use_up_a_question_s_steps() -> None:
+    """Many evaluations that are each within their own bound are not more than a check may cost."""
+    text = """
+    caveat near(addresses list<ipaddress>, tag int) {
+        addresses.all(i, addresses.all(j, i.in_cidr("10.0.0.0/8"))) || tag < 0
+    }
+    definition user {}
+    definition group {
+        relation member: user with near
+    }
+    definition document {
+        relation viewer: group#member
+    }
+    """
+    with Relata.open("sqlite://", schema=text, follow_seconds=None) as relata:
+        relata.write([f"document:a#viewer@group:{n}#member" for n in range(300)])
+        relata.write([f'group:{n}#member@user:anne[near:{{"tag":{n}}}]' for n in range(300)])
+        context = {"addresses": ["10.0.0.1"] * 60 + ["11.0.0.1"]}
+        with pytest.raises(LimitExceededError):
+            relata.check("document:a", "viewer", "user:anne", context=context, steps=10_000)

@@ -123,7 +123,7 @@ def text(values: Mapping[str, Any]) -> str:
     return json.dumps(values) if values else ""
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(asked())
 def test_more_context_never_changes_a_decision(
     drawn: tuple[Caveat, dict[str, Any], dict[str, Any]],
@@ -138,7 +138,7 @@ def test_more_context_never_changes_a_decision(
         assert before <= set(values) - set(some)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(asked(), st.data())
 def test_where_a_value_is_makes_no_difference(
     drawn: tuple[Caveat, dict[str, Any], dict[str, Any]], data: st.DataObject
@@ -155,7 +155,7 @@ def test_where_a_value_is_makes_no_difference(
     )
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(st.dictionaries(st.sampled_from([*TYPES, "other"]), JSON))
 @example({"a": float("nan"), "y": float("nan"), "d": "\u0661h"})
 @example({"m": {1: 1}, "y": {None: 1}, "l": (1, 2), "blocks": {1}})
@@ -170,13 +170,13 @@ def test_any_context_is_answered(values: dict[str, Any]) -> None:
     assert isinstance(caveat.evaluate(stored, {}), bool | frozenset | CaveatFailedError)
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(st.text(max_size=40))
 def test_any_stored_text_is_answered(stored: str) -> None:
     assert isinstance(EVERYTHING.evaluate(stored, {}), frozenset | CaveatFailedError)
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(
     st.text(
         alphabet=st.sampled_from("ab l.([{}])'\"\\/,?:!&|=<>+-*%0123u\n\t€é\0allexistsmap"),

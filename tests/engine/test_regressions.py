@@ -8,6 +8,7 @@ from relata.engine import Engine, Session, WorkLimits
 from relata.engine.check import Run
 from relata.engine.conditions import Conditions
 from relata.engine.lookup_resources import lookup_resources
+from relata.errors import LimitExceededError
 from relata.graph import Resident
 from relata.relationships import (
     Relationship,
@@ -135,6 +136,39 @@ def test_a_ladder_through_intersections_is_climbed_once() -> None:
     for permission in ("view", "all_view"):
         assert check(asked, f"folder:0a#{permission}@user:anne")
         assert not check(asked, f"folder:0a#{permission}@user:bob")
+
+
+def test_names_that_name_each_other_twice_are_asked_once() -> None:
+    """Sixty levels, each of which names the next one twice, would take 2^60 evaluations."""
+    levels = [f"permission p{n:02} = p{n + 1:02} & (p{n + 1:02} - bad)" for n in range(60)]
+    schema = compile_schema(
+        "caveat low(x int) { x < 9 }\ndefinition user {}\ndefinition page {\n"
+        "relation top: user | user with low\nrelation bad: user | user with low\n"
+        + "\n".join([*levels, "permission p60 = top - bad"])
+        + "\n}"
+    )
+    stored = ["page:p#top@user:anne", "page:p#top@user:bob[low]", "page:p#bad@user:bob[low]"]
+    asked = session(schema, graph(stored))
+    page = parse_object("page:p")
+    assert asked.check(page, "p00", parse_subject("user:anne")) is True
+    assert asked.check(page, "p00", parse_subject("user:bob")) == frozenset("x")
+    assert asked.lookup_resources("page", "p00", parse_subject("user:anne")).ids == ("p",)
+    assert asked.lookup_subjects(page, "p00", "user", "").ids == ("anne",)
+    assert asked.explain(page, "p00", parse_subject("user:eve")).answer == "denied"
+
+
+def test_an_expansion_down_a_chain_of_aliases_ends_in_an_answer_or_a_limit() -> None:
+    """Names that only rename each other are levels too, though they draw no node."""
+    aliases = [f"permission p{n:02} = p{n - 1:02}" for n in range(1, 9)]
+    schema = compile_schema(
+        "definition user {}\ndefinition page {\nrelation parent: page\nrelation viewer: user\n"
+        + "\n".join(["permission p00 = parent->p08 + viewer", *aliases])
+        + "\n}"
+    )
+    asked = session(schema, graph([f"page:{n}#parent@page:{n + 1}" for n in range(99)]))
+    with pytest.raises(LimitExceededError):
+        asked.expand(parse_object("page:0"), "p00")
+    assert asked.expand(parse_object("page:90"), "p08").operation == "union"
 
 
 def scenario(organizations: int) -> list[Relationship]:

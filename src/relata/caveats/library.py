@@ -15,7 +15,7 @@ from cel_expr_python import cel  # type: ignore[import-untyped]  # its stubs are
 from cel_expr_python.ext import ext_optional  # type: ignore[import-untyped]  # as above
 
 from relata.caveats import moments, wording
-from relata.caveats.syntax import Program, as_expression, read_program
+from relata.caveats.syntax import Program, as_expression, read_program, without_early_ends
 from relata.caveats.types import Type
 
 RESERVED = frozenset(
@@ -95,7 +95,12 @@ class Compiled:
             raise RejectedError(wording.issues(text, str(error))) from None
         self.result_type = str(checked.return_type().name())
         """What it results in, as the library calls it: `BOOL` for every caveat that is sound."""
-        self.program: Program = read_program(self._expression.serialize())
+        serialized = self._expression.serialize()
+        self.program: Program = read_program(serialized)
+        source = without_early_ends(self.program.tree)
+        if source is not None:
+            self.program = read_program(serialized, source)
+            self.replace(source)
 
     def replace(self, source: bytes) -> None:
         """Run another expression instead, over the same parameters and others."""

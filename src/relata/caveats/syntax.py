@@ -65,21 +65,23 @@ _SCALAR_TYPES = frozenset(
 )
 """How such types are serialized."""
 _KINDS = {3: "constant", 4: "name", 5: "select", 6: "call", 7: "list", 8: "map", 9: "fold"}
+_TRUE = bytes([3 << 3 | 2, 2, 2 << 3, 1])
+"""The constant `true`."""
 _ENTRIES = 2
 """Where a map holds its entries, which hold parts in turn."""
 
 Fields = dict[int, list[bytes]]
 
 
-def read_program(serialized: bytes) -> Program:
-    """Read a serialized expression."""
+def read_program(serialized: bytes, source: bytes | None = None) -> Program:
+    """Read a serialized expression; with `source` as its tree, if given."""
     checked = _fields(_only(_fields(serialized), 2))
     references = (_fields(_only(_fields(entry), 2)) for entry in checked.get(2, ()))
     # A reference with overloads is a function's.
     names = (_text(reference, 1) for reference in references if 3 not in reference)
     types = map(_fields, checked.get(3, ()))
     scalars = frozenset(_only(each, 1) for each in types if _only(each, 2) in _SCALAR_TYPES)
-    return Program(_read(_only(checked, 4), scalars), frozenset(names))
+    return Program(_read(source or _only(checked, 4), scalars), frozenset(names))
 
 
 def as_expression(source: bytes) -> bytes:
@@ -95,10 +97,34 @@ def with_names(kind: str, source: bytes, names: Mapping[bytes, str]) -> bytes:
 
 def with_names_inside(node: Node, names: Mapping[bytes, str]) -> bytes:
     """The source of a part, with names in the place of parts anywhere in it, or of itself."""
-    if node.source in names:
-        return _name_source(names[node.source])
-    changed = {part.source: with_names_inside(part, names) for part in node.parts if part.is_ours}
-    return _substituted(node.source, changed, node.kind)
+    return _rebuilt(node, {part: _name_source(name) for part, name in names.items()})
+
+
+def without_early_ends(tree: Node) -> bytes | None:
+    """The source of an expression whose macros go through all items, where that is needed.
+
+    `all` and `exists` end early where they can. The library (0.1.3) then gives the `v` of a later
+    `optMap(v, …)` the item that they ended with. The answer is the same without the early end.
+    """
+    folds = list(_folds(tree))
+    binds = any(fold.range.kind == "list" and not fold.range.parts for fold in folds)
+    ends = [fold.condition for fold in folds if fold.condition.kind != "constant"]
+    return _rebuilt(tree, {end.source: _TRUE for end in ends}) if binds and ends else None
+
+
+def _folds(node: Node) -> Iterator[Fold]:
+    if node.fold:
+        yield node.fold
+    for part in node.parts:
+        yield from _folds(part)
+
+
+def _rebuilt(node: Node, changed: Mapping[bytes, bytes]) -> bytes:
+    """The source of a part, with parts anywhere in it changed."""
+    if node.source in changed:
+        return changed[node.source]
+    parts = {part.source: _rebuilt(part, changed) for part in node.parts}
+    return _substituted(node.source, parts, node.kind)
 
 
 def _name_source(name: str) -> bytes:

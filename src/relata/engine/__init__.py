@@ -358,14 +358,17 @@ class Session:
         """The tree of who is in the permission of the resource."""
         engine = self._engine
         engine.number(resource.type, permission, type_field="resource", field="permission")
-        return expand(
-            engine._numbering,
-            Run(self._view, 0, self._limits.lookup_steps, self._conditions),
-            self._view.node(str(resource)),
-            (resource.type, permission),
-            max_nodes=self._limits.expand_nodes,
-            max_depth=self._limits.expand_depth,
-        )
+        try:
+            return expand(
+                engine._numbering,
+                Run(self._view, 0, self._limits.lookup_steps, self._conditions),
+                self._view.node(str(resource)),
+                (resource.type, permission),
+                max_nodes=self._limits.expand_nodes,
+                max_depth=self._limits.expand_depth,
+            )
+        except RecursionError:
+            raise _too_deep() from None
 
     def explain(
         self,

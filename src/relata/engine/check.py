@@ -18,6 +18,7 @@ for all readings.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from relata.caveats import Outcome
@@ -162,7 +163,7 @@ class Checks:
         self._remembering: dict[tuple[int, Reading], Check] = {}
         self._searches: dict[tuple[int, Reading], Search] = {}
         self._parts: dict[tuple[Term, Reading], Check] = {}
-        self._numbers = 0
+        self._numbers = itertools.count(1)
 
     def of(self, number: int, reading: Reading = SURELY) -> Check:
         """The function that checks a name."""
@@ -207,6 +208,8 @@ class Checks:
                 return _public(kind)
             case Same():
                 return _same
+            case Call(target) if self._plan.calls(target) > _MANY_CALLS:
+                return self._remembered(target, reading)
             case Call(target):
                 return self.of(target, reading)
             case Through(kind, target) if target in self._plan.looping:
@@ -312,8 +315,7 @@ class Checks:
         return wrapped
 
     def _next_number(self) -> int:
-        self._numbers += 1
-        return self._numbers
+        return next(self._numbers)
 
     def _loop(self, number: int, reading: Reading) -> Check:
         """Compile all names that reach each other, and return the function of one."""
@@ -414,6 +416,8 @@ _SAME_NODE = -1
 _LoopEdge = tuple[int, int, bool]
 """A kind to follow, the member that it leads to, and whether the kind is conditional."""
 
+_MANY_CALLS = 16
+"""From how many names on, asked for at one node, asking once is worth remembering the answer."""
 _WIDE = 32
 """From how many related objects on it is worth asking which of them could matter."""
 _WORTHWHILE = 4

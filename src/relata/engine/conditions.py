@@ -16,7 +16,9 @@ from relata.caveats import Caveat, Outcome
 from relata.graph import Trait
 
 EVALUATION_STEPS = 20
-"""What evaluating a caveat costs of a question's budget, in relationships followed."""
+"""What evaluating a caveat costs of a question's budget at least, in relationships followed."""
+_STEP_NANOSECONDS = 1_000
+"""How long an evaluation may take for each step that it costs."""
 
 
 class Conditions:
@@ -64,6 +66,8 @@ class Conditions:
         key = (kind, trait.context)
         outcome = self._known.get(key)
         if outcome is None:
-            spend(EVALUATION_STEPS)
+            started = time.perf_counter_ns()
             outcome = self._known[key] = caveat.evaluate(trait.context, self._context)
+            taken = time.perf_counter_ns() - started
+            spend(max(EVALUATION_STEPS, taken // _STEP_NANOSECONDS))
         return outcome

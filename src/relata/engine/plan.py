@@ -241,6 +241,7 @@ class Plan:
         self.subject_relation = subject_relation
         self.terms = _pruned(_Terms(numbering, subject_type, subject_relation).all())
         self._find_recursion()
+        self._calls: dict[int, int] = {}
 
     def _find_recursion(self) -> None:
         graph: nx.DiGraph[int] = nx.DiGraph()
@@ -264,6 +265,18 @@ class Plan:
                 self.looping |= members
         self.undefinable = self._reaching_exclusion_cycle(graph)
         self.uncertain = self._reaching_caveat(graph)
+
+    def calls(self, number: int) -> int:
+        """How many names are asked for at one node where nothing is remembered.
+
+        Where names name each other twice, it doubles at each level.
+        """
+        known = self._calls.get(number)
+        if known is None:
+            self._calls[number] = 1  # where the name comes back to itself, once is enough
+            known = 1 + sum(self.calls(target) for target in _called(self.terms[number]))
+            self._calls[number] = known
+        return known
 
     def _reaching_exclusion_cycle(self, graph: nx.DiGraph[int]) -> set[int]:
         """The names whose answer can be undefined, because a cycle through an exclusion can
@@ -319,6 +332,19 @@ def references(term: Term, guarded: bool = False) -> Iterator[tuple[int, bool]]:
         case Minus(base, subtracted):
             yield from references(base, True)
             yield from references(subtracted, True)
+
+
+def _called(term: Term) -> Iterator[int]:
+    """The names that a term asks for of the same resource, each as often as it does."""
+    match term:
+        case Call(target):
+            yield target
+        case AnyOf(children) | AllOf(children):
+            for child in children:
+                yield from _called(child)
+        case Minus(base, subtracted):
+            yield from _called(base)
+            yield from _called(subtracted)
 
 
 def kinds_read(term: Term) -> Iterator[int]:

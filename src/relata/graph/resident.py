@@ -112,8 +112,8 @@ class Resident:
 
     def _edges_of(self, kind: Kind) -> _Edges:
         edges = self._edges.get(kind)
-        if edges is None:
-            edges = self._edges[kind] = _Edges()
+        if edges is None:  # in one step: threads that ask of different schemas must share them
+            edges = self._edges.setdefault(kind, _Edges())
         return edges
 
     def _nodes(self, relationship: Relationship) -> tuple[int, int]:

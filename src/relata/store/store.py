@@ -400,10 +400,20 @@ class Store:
         with self._database.reading() as connection:
             return connection.execute(statement).scalar()
 
-    def set_setting(self, name: str, value: str) -> None:
-        """Set a setting."""
+    def set_setting(self, name: str, value: str, *, renews_schema: bool = False) -> None:
+        """Set a setting.
+
+        With `renews_schema` the schema, if there is one, is written again as it is, in the same
+        transaction: who follows it learns of the setting, and writes that do not know it are
+        refused.
+        """
         with self._database.writing() as transaction:
-            _set(transaction.connection, name, value)
+            connection = transaction.connection
+            _set(connection, name, value)
+            current = _schema(connection, None) if renews_schema else None
+            if current is not None:
+                revision = add_revision(connection)
+                connection.execute(schemas.insert().values(revision=revision, text=current.text))
 
 
 def _state(connection: Connection) -> State:
