@@ -64,6 +64,11 @@ m.?k.orValue(3) == 1
 m.?z.or(optional.of(3)).value() == 3
 m.?k.optMap(v, v + 1).orValue(0) == 2
 optional.none() == m.?z
+m.?k.optMap(v, m.?k.optMap(w, v + w).value() + v).value() == 3
+l.map(x, m.?k.optMap(v, v + x).orValue(0)) == [2, 3, 4]
+l.exists(x, x == 1) && m.?k.optMap(v, v == 1).value()
+!l.all(x, x > 5) && m.?k.optMap(v, v == 1).value()
+l.map(x, l.exists(z, z == 1) && m.?k.optMap(v, v + x).value() == 1 + x) == [true, true, true]
 y.k.x == 1 && y.k.x < 1.5 && y.k == {'x': 1}
 y.n == null
 y.l[1] == 'a' && type(y.l[0]) == double

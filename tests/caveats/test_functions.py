@@ -159,6 +159,9 @@ ANYWHERE = [
     ("ip.in_cidr(ip.in_cidr('10.0.0.0/8') ? '10.0.0.0/8' : '') && blocks != []", True),
     ("true || ip.in_cidr('no block') || blocks == []", True),
     ("optional.of(ip.in_cidr('10.0.0.0/8')).orValue(false) && blocks != []", True),
+    ("blocks.all(b, blocks[?0].orValue(ip.in_cidr(b) ? b : '') == '11.0.0.0/8')", True),
+    ("blocks.all(b, blocks[?9].orValue(ip.in_cidr(b) ? '' : '') == '') && blocks != []", True),
+    ("blocks.all(b, blocks[?0].orValue(ip.in_cidr('none') ? b : '') != '')", True),
 ]
 
 

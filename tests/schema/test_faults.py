@@ -312,8 +312,7 @@ TYPE_FAULTS = [
     (f"definition doc {{ permission {'x' * 65} = nil\n}}", "`xxx", 1, 29),
     (
         "caveat über(day int) { day == 1 }",
-        "`über` cannot name a caveat: "
-        "at most 128 of a-z, A-Z, 0-9, _ and /",
+        "`über` cannot name a caveat: at most 128 of a-z, A-Z, 0-9, _ and /",
         1,
         8,
     ),

@@ -62,6 +62,8 @@ class Size(NamedTuple):
     """Whether it is another one in each round of a macro."""
     is_counted: bool = False
     """Whether there is a `{` in its texts, so that patterns made of them may be huge."""
+    items: int = _ENOUGH
+    """How many items it has at most, where that is known."""
 
 
 class Cost(NamedTuple):
@@ -121,10 +123,8 @@ def _weigh(value: Any) -> Size:
     """The size of a value, but for patterns."""
     if isinstance(value, str | bytes | bytearray):
         return Size(_SCALAR + len(value) // 2)
-    if isinstance(value, list):
-        return _together(_ITEM, map(_weigh, value))
-    if isinstance(value, dict):
-        return _together(_ENTRY, map(_weigh, [*value, *value.values()]))
+    if isinstance(value, list | dict):
+        return _held(value, _weigh)
     return Size()
 
 
@@ -134,11 +134,17 @@ def _measure(value: Any) -> Size:
         return Size(weigh(value), pattern_size(value), is_counted="{" in value)
     if isinstance(value, bytes | bytearray):
         return Size(weigh(value), is_counted=b"{" in value)
-    if isinstance(value, list):
-        return _together(_ITEM, map(_measure, value))
-    if isinstance(value, dict):
-        return _together(_ENTRY, map(_measure, [*value, *value.values()]))
+    if isinstance(value, list | dict):
+        return _held(value, _measure)
     return _weigh(value)
+
+
+def _held(value: list[Any] | dict[str, Any], size: Callable[[Any], Size]) -> Size:
+    """The size of a list or a map, from the sizes of what it holds."""
+    inside, each = (
+        (value, _ITEM) if isinstance(value, list) else ([*value, *value.values()], _ENTRY)
+    )
+    return _together(each, map(size, inside))._replace(items=len(value))
 
 
 def _together(each: int, sizes: Iterable[Size]) -> Size:
@@ -205,7 +211,7 @@ def _sized(node: Node, size: Size) -> Size:
 def _macro_cost(fold: Fold, sizes: Mapping[str, Size], depth: int) -> Cost:
     items = _cost(fold.range, sizes, depth)
     start = _cost(fold.start, sizes, depth)
-    rounds = min(items.size.weight // (_ITEM + _SCALAR), _ROUNDS)
+    rounds = min(items.size.weight // (_ITEM + _SCALAR), items.size.items, _ROUNDS)
     heavy = light = _round_cost(fold, sizes, items.size, depth)
     if depth < _SPLIT_DEPTH:
         light = _round_cost(fold, sizes, Size(), depth)
@@ -214,6 +220,7 @@ def _macro_cost(fold: Fold, sizes: Mapping[str, Size], depth: int) -> Cost:
         min(start.size.weight + rounds * light.size.weight + rest, _ENOUGH),
         min(start.size.pattern + rounds * light.size.pattern + heavy.size.pattern, _ENOUGH),
         is_counted=heavy.size.is_counted,
+        items=rounds,
     )
     result = _cost(fold.result, {**sizes, fold.total: carried}, depth)
     # A list that grows is copied in every round.
@@ -230,7 +237,7 @@ def _macro_cost(fold: Fold, sizes: Mapping[str, Size], depth: int) -> Cost:
 
 def _round_cost(fold: Fold, sizes: Mapping[str, Size], item: Size, depth: int) -> Cost:
     """One round, with nothing carried yet; its size is by how much the total grows."""
-    varying = item._replace(varies=True)
+    varying = item._replace(varies=True, items=_ENOUGH)
     inner = {**sizes, fold.item: varying, fold.total: Size(0, 0, varies=True)}
     condition = _cost(fold.condition, inner, depth + 1)
     step = _cost(fold.step, inner, depth + 1)
@@ -245,13 +252,13 @@ def _round_cost(fold: Fold, sizes: Mapping[str, Size], item: Size, depth: int) -
 def _literal(each: int) -> Callable[[str, list[Size]], tuple[Size, int]]:
     def own_cost(_: str, parts: list[Size]) -> tuple[Size, int]:
         size = _together(each, parts)
-        return size, size.weight
+        return size._replace(items=len(parts)), size.weight
 
     return own_cost
 
 
 def _select(_: str, parts: list[Size]) -> tuple[Size, int]:
-    return parts[0], _STEP
+    return parts[0]._replace(items=_ENOUGH), _STEP
 
 
 def _call(function: str, parts: list[Size]) -> tuple[Size, int]:
@@ -261,7 +268,7 @@ def _call(function: str, parts: list[Size]) -> tuple[Size, int]:
     if function in _SCALAR_RESULT:
         return scalar, _STEP
     if function in _PART_RESULT:
-        return parts[0]._replace(varies=both.varies), _STEP
+        return parts[0]._replace(varies=both.varies, items=_ENOUGH), _STEP
     if function in _SAME_RESULT:
         return both, both.weight + _STEP
     if function in _SMALLER:
@@ -272,7 +279,8 @@ def _call(function: str, parts: list[Size]) -> tuple[Size, int]:
         case "@in":
             return scalar, parts[1].weight + _STEP
         case "_+_":
-            return _joined(both), both.weight + _STEP
+            items = min(sum(part.items for part in parts), _ENOUGH)
+            return _joined(both)._replace(items=items), both.weight + _STEP
         case "matches":
             text, pattern = parts
             return scalar, pattern.pattern * (_COMPILED + _MATCHED * text.weight)

@@ -95,10 +95,8 @@ class _Evaluation:
                     return not found
             case name if name in FUNCTIONS:
                 return self._ours(node, scope)
-            case name if name in _LAZY and not node.is_ours:
-                found = self._run(node, scope)
-                if not isinstance(found, Failed):
-                    return found
+            case name if name in _LAZY:
+                return self._lazy(node, scope)
         return self._strict(node, scope)
 
     def _is_open(self, node: Node, scope: Scope) -> bool:
@@ -154,6 +152,25 @@ class _Evaluation:
         return run_part(
             source, {**self._known(node, scope), **dict(zip(names, ours.values(), strict=True))}
         )
+
+    def _lazy(self, node: Node, scope: Scope) -> Any:
+        """What needs its second part only where the first, an optional, is empty."""
+        optional, other = node.parts
+        found = self.find(optional, scope)
+        if isinstance(found, Unknown | Failed):
+            return found
+        known, parts = self._known(node, scope), {other.source: "@0"}
+        if optional.is_ours:
+            parts[optional.source] = "@1"
+            known["@1"] = found
+        source = _with_names(node.kind, node.source, tuple(parts), tuple(parts.values()))
+        held = run_part(source, known)
+        if not isinstance(held, Failed):
+            return held
+        found = self.find(other, scope)
+        if isinstance(found, Unknown | Failed):
+            return found
+        return run_part(source, {**known, "@0": found})
 
     def _is_of_missing(self, node: Node) -> bool:
         """Whether it is a part of a parameter that is missing: `map[key].field`."""
