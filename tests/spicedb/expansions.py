@@ -28,9 +28,13 @@ class Expansions:
 
         Raises the error of a caveat that has failed, unless caveats are no matter.
         """
+        self._seen: set[Node] = set()
         return tuple(sorted(set(self._leaves(node))))
 
     def _leaves(self, node: Node) -> Iterator[SubjectRef]:
+        if node in self._seen:
+            return
+        self._seen.add(node)
         o, name = node
         permission = self._reference.schema.definitions[o.type].permissions.get(name)
         if permission is not None:
