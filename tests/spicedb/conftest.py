@@ -44,11 +44,11 @@ def relata() -> Iterator[RelataAnswers]:
 
 
 @pytest.fixture
-def tally(record_property: Callable[[str, object], None]) -> Counter[str]:
+def tally(record_property: Callable[[str, object], None]) -> Iterator[Counter[str]]:
     """Counts of one test, which stand in the summary at the end."""
     counts: Counter[str] = Counter()
-    record_property(_COUNTS, counts)
-    return counts
+    yield counts
+    record_property(_COUNTS, dict(counts))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -56,7 +56,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reports in terminalreporter.stats.values():
         for report in reports:
             properties = dict(getattr(report, "user_properties", ()))
-            if getattr(report, "when", "") == "call" and _COUNTS in properties:
+            if getattr(report, "when", "") == "teardown" and _COUNTS in properties:
                 counts: Counter[str] = Counter(properties[_COUNTS])
                 said = ", ".join(f"{number:,} {what}" for what, number in counts.most_common())
                 terminalreporter.write_line(f"{report.nodeid}: {said}")

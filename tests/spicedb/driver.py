@@ -85,18 +85,19 @@ class SpiceDB:
                 raise TimeoutError
             reply, resident_bytes = pipe.recv()
         except (EOFError, OSError) as error:  # a TimeoutError is an OSError
-            self._require_no_fault()
+            fault = self._is_fault()
             self.close()
+            assert not fault, "server.py failed; its traceback is above"
             return Refusal("DeadlineExceeded", f"no reply: {error!r}")
         if resident_bytes > RESIDENT_BYTES:
             self.close()
         return reply
 
-    def _require_no_fault(self) -> None:
-        """Tell a fault in the server's Python, which is ours, from an end that SpiceDB came to."""
+    def _is_fault(self) -> bool:
+        """Whether the process ended by a fault in our Python and not by what befell SpiceDB."""
         assert self._process is not None
         self._process.join(1)
-        assert self._process.exitcode != 1, "server.py failed; its traceback is above"
+        return self._process.exitcode == 1
 
     def _start(self) -> Connection:
         # Started anew, not forked: neither Go nor gRPC survives a fork.

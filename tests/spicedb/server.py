@@ -10,6 +10,7 @@ Only this module imports SpiceDB and gRPC, so that the tests can be collected wi
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import re
 import resource
@@ -25,7 +26,7 @@ from authzed.api.v1.permission_service_pb2 import LookupPermissionship
 from authzed.api.v1.permission_service_pb2_grpc import PermissionsServiceStub
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
-from spicedb_embedded import EmbeddedSpiceDB, SpiceDBError
+from spicedb_embedded import EmbeddedSpiceDB, SpiceDBError, ffi
 
 from relata.relationships import ObjectRef, Relationship, SubjectRef, moment_text
 from tests.spicedb.questions import (
@@ -69,6 +70,8 @@ def _resident_bytes() -> int:
 
 class _Server:
     def __init__(self) -> None:
+        # 0.7.1 declares another pointer than it passes here, and so loses every error's text.
+        ffi._get_lib().spicedb_free.argtypes = [ctypes.c_void_p]
         self._db = EmbeddedSpiceDB.start()
         self._unary = self._db.permissions()
         self._streams = PermissionsServiceStub(self._db.channel())
