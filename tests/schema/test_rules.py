@@ -150,3 +150,14 @@ def test_an_annotation_may_not_leave_a_type_out(types: str, expression: str, mis
 def test_without_the_flag_annotations_are_not_looked_at() -> None:
     text = ANNOTATED.format(types="nobody", expression="owner")
     compiled(text.replace("use typechecking", ""))
+
+
+@pytest.mark.parametrize("target", ["re", "read_", "r" * 65, "Read"])
+@pytest.mark.parametrize("form", ["parent->{}", "parent.any({})", "parent.all({})"])
+def test_the_name_after_an_arrow_is_one_that_could_be_there(form: str, target: str) -> None:
+    """Whether it is there is not asked; what no definition could have is a mistake."""
+    expression = form.format(target)
+    text = f"definition doc {{\n  relation parent: doc\n  permission view = {expression}\n}}\n"
+    (fault,) = faults(text, SchemaTypeError)
+    assert "cannot name a relation or permission" in fault.message
+    assert (fault.line, fault.column) == (3, 21 + expression.rindex(target))

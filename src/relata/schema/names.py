@@ -159,6 +159,10 @@ def _check_arrow(arrow: syntax.Arrow, block: Block, names: Names, findings: Find
     if isinstance(_find(relation, block, names, findings), syntax.Permission):
         message = f"{quote(relation.text)} is a permission; only a relation stands before an arrow"
         findings.add(relation.at, message)
+    for step in arrow.steps:
+        if not is_relation_name(step.target.text):
+            message = f"{quote(step.target.text)} cannot name a relation or permission: {_WORD}"
+            findings.add(step.target.at, message)
     if len(arrow.steps) > 1:
         message = (
             "arrows cannot be chained; "
