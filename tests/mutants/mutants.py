@@ -283,8 +283,8 @@ def caveats_are_ignored(patch: Patch) -> None:
 def _count_unknown_as(answer: bool, patch: Patch) -> None:
     holds = Run.holds
 
-    def decided(self: Run, kind: int, at: int, other: int, _: bool) -> bool:
-        return holds(self, kind, at, other, answer)
+    def decided(self: Run, kind: int, resource: int, subject: int, unknown: bool) -> bool:
+        return holds(self, kind, resource, subject, answer)
 
     patch.setattr(Run, "holds", decided)
 
@@ -296,10 +296,7 @@ def unknown_is_granted(patch: Patch) -> None:
 
 def unknown_is_denied(patch: Patch) -> None:
     """What waits for context is denied meanwhile, and nobody is told."""
-    holds = Run.holds
-    patch.setattr(
-        Run, "holds", lambda self, kind, at, other, _: holds(self, kind, at, other, False)
-    )
+    _count_unknown_as(False, patch)
 
 
 def unknown_is_not_turned_over(patch: Patch) -> None:
@@ -349,7 +346,17 @@ def all_that_is_unknown_is_missing(patch: Patch) -> None:
         combined = not isinstance(term, Direct | Public | Same)
         return combined or bool(is_unknown(self, term, *at))
 
+    def over(
+        self: Any, steps: Iterable[tuple[int, int | None]], node: int, is_subtracted: bool
+    ) -> Iterator[Outcome]:
+        for kind, target in steps:
+            for other in self._at(kind, node):
+                yield self._edge(kind, node, other)
+                if target is not None:
+                    self._reach(target, other, is_subtracted)
+
     patch.setattr(module._Search, "_is_unknown", careless)
+    patch.setattr(module._Search, "_over", over)
 
 
 def subtracted_parameters_are_not_missed(patch: Patch) -> None:
