@@ -15,8 +15,9 @@ from benchmarks.handwritten import Handwritten
 from benchmarks.measure import Group, Measurement, measure, rates, timed
 from benchmarks.plan import Plan
 from benchmarks.workload import Asked, Workload
-from relata.authorizer import Question, Relata
+from relata.authorizer import Relata
 from relata.errors import RelataError
+from relata.requests import Question
 from relata.results import CheckManyResult, ResourcesResult, SubjectsResult
 
 BATCH = 100

@@ -10,7 +10,7 @@ with Relata.open("sqlite:///relata.db", schema=Path("schema.zed")) as relata:
 ```
 """
 
-from relata.authorizer import Limits, Question, Relata
+from relata.authorizer import Relata
 from relata.consistency import (
     FULLY_CONSISTENT,
     MINIMIZE_LATENCY,
@@ -32,6 +32,7 @@ from relata.relationships import (
     delete,
     touch,
 )
+from relata.requests import Limits, Question
 from relata.schema import Schema, compile_schema
 
 __all__ = [

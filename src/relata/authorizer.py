@@ -8,12 +8,10 @@ the graph has it before the write returns.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
-
-import msgspec
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from relata.api_keys import ApiKeys
 from relata.caveats import Caveat
@@ -24,33 +22,38 @@ from relata.consistency import (
     encode_zed_token,
 )
 from relata.cursors import Cursor, decode_cursor, encode_cursor, question_digest
-from relata.engine import Answer, Engine, Permissionship, Session, WorkLimits
+from relata.engine import Answer, Engine, Permissionship, Session
 from relata.errors import (
     ContextError,
-    CursorError,
     InvalidArgumentError,
-    LimitExceededError,
-    QuestionOnlyError,
     RelataError,
 )
 from relata.graph import View
 from relata.question_only import agree_on_question_only
 from relata.relationships import (
-    ObjectRef,
-    Operation,
     Precondition,
     Relationship,
     RelationshipFilter,
     SubjectRef,
     Update,
-    context_text,
-    parse_object,
-    parse_relationship,
-    parse_subject,
     relationship_kind,
-    touch,
 )
 from relata.replica import Current, Replica
+from relata.requests import (
+    NO_CONTEXT,
+    Context,
+    Limits,
+    Object,
+    ParsedQuestion,
+    Question,
+    Requests,
+    Subject,
+    object_of,
+    require_own,
+    require_preconditions,
+    require_updates,
+    subject_of,
+)
 from relata.results import (
     CheckManyResult,
     CheckResult,
@@ -73,43 +76,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Object = ObjectRef | str
-Subject = SubjectRef | ObjectRef | str
-Context = Mapping[str, Any]
-"""Values for the parameters of caveats: what JSON has."""
-
-_NO_CONTEXT: Context = {}
-
-_ROW_DIGITS = 19
-"""More than a row number of a database has."""
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """What one request may ask for; more is answered by LimitExceededError."""
-
-    work: WorkLimits = WorkLimits()
-    updates: int = 1_000
-    """Updates a write."""
-    preconditions: int = 100
-    """Preconditions a write or delete."""
-    checks: int = 1_000
-    """Questions a `check_many`."""
-    contextual: int = 100
-    """Contextual relationships a question."""
-    page: int = 10_000
-    """Items that a `limit` may ask for."""
-    context_bytes: int = 4_096
-    """Size of a question's context, as JSON."""
-
-
-class Question(msgspec.Struct, frozen=True):
-    """One check of a `check_many`; without a `context` of its own it has that of all."""
-
-    resource: Object
-    permission: str
-    subject: Subject
-    context: Context | None = None
-
 
 class Relata:
     """A permission engine on one database. Open one a process, with `Relata.open`."""
@@ -124,6 +90,7 @@ class Relata:
     ) -> None:
         self.store = store
         self.limits = limits
+        self._requests = Requests(limits)
         self.keys = ApiKeys(store)
         self._last_zed_token = (-1, "")
         self._replica = Replica(
@@ -146,8 +113,8 @@ class Relata:
         the path of a file that ends in `.zed` and may import others; it is written if it differs
         from the stored one. `question_only` names relations (`organization#chosen_by`) that come
         with a question and can't be stored; it is kept in the database and holds for everybody
-        who opens it, and may grow and never shrink. The
-        graph follows other processes' writes every `follow_seconds`, or not at all with None.
+        who opens it, and may grow and never shrink. The graph follows other processes' writes
+        every `follow_seconds`, or not at all with None.
 
         Raises StoreError, SchemaError, and InvalidArgumentError where the schema's file cannot be
         read.
@@ -215,9 +182,8 @@ class Relata:
         where a stored relationship would lose its meaning, and InvalidArgumentError where a file
         cannot be read.
         """
-        compiled = _compiled(schema, source)
-        engine = Engine(compiled)
-        engine.require_shallow()
+        engine = _engine(schema, source)
+        compiled = engine.schema
 
         def write(current: Current) -> int:
             present = () if current.engine is None else current.engine.kinds
@@ -238,8 +204,7 @@ class Relata:
         Raises what `write_schema` raises, but for SchemaStrandsError; SchemaMissingError where
         there is no schema to compare with.
         """
-        new, current = _compiled(schema, source), self._replica.current
-        Engine(new).require_shallow()
+        new, current = _engine(schema, source).schema, self._replica.current
         diff = diff_schemas(current.require().engine.schema, new)
         blocked_by = self.store.using(diff.removed_kinds)
         for caveat, fault in _rechecked(current, new).items():
@@ -266,13 +231,13 @@ class Relata:
         Raises InvalidArgumentError (and its children), RelationshipExistsError,
         PreconditionFailedError, WriteConflictError, LimitExceededError.
         """
-        parsed = self._parse_updates(updates)
-        required = self._parse_preconditions(preconditions)
+        parsed = self._requests.updates(updates)
+        required = self._requests.preconditions(preconditions)
 
         def write(current: Current) -> int:
             schema = current.require().engine.schema
-            self._require_updates(schema, parsed)
-            _require_preconditions(schema, required)
+            require_updates(schema, parsed, self.question_only)
+            require_preconditions(schema, required)
             return self.store.write(
                 parsed,
                 required,
@@ -296,14 +261,14 @@ class Relata:
 
         Raises what `write` raises.
         """
-        required = self._parse_preconditions(preconditions)
+        required = self._requests.preconditions(preconditions)
         if limit is not None and limit < 1:
             raise InvalidArgumentError("a limit is at least 1", field="limit")
 
         def write(current: Current) -> DeleteResult:
             schema = current.require().engine.schema
             require_filter(schema, filter, field="filter")
-            _require_preconditions(schema, required)
+            require_preconditions(schema, required)
             outcome = self.store.delete(
                 filter,
                 required,
@@ -335,13 +300,13 @@ class Relata:
         """
         if filter is not None:
             require_filter(self.schema, filter, field="filter")
-        self._require_limit(limit)
+        self._requests.require_page(limit)
         question = question_digest("read", filter)
         if cursor is None:
             revision, after = self._replica.revision_for(consistency), 0
         else:
             place = decode_cursor(cursor, question)
-            revision, after = place.revision, _row(place.after)
+            revision, after = place.revision, place.row
             self._replica.require_revision(revision)
         read_at = self._zed_token(revision)
         if limit is None:
@@ -361,7 +326,7 @@ class Relata:
         permission: str,
         subject: Subject,
         *,
-        context: Context = _NO_CONTEXT,
+        context: Context = NO_CONTEXT,
         contextual: Iterable[Relationship | str] = (),
         consistency: Consistency = MINIMIZE_LATENCY,
         steps: int | None = None,
@@ -377,7 +342,7 @@ class Relata:
         Raises InvalidArgumentError (and its children), CaveatFailedError, LimitExceededError,
         NotFreshError, SnapshotUnavailableError.
         """
-        object_, asking = _object(resource), _subject(subject)
+        object_, asking = object_of(resource), subject_of(subject)
         if explain:
             tree, revision = self._ask(
                 lambda session: session.explain(object_, permission, asking, steps=steps),
@@ -400,13 +365,13 @@ class Relata:
         self,
         questions: Sequence[Question],
         *,
-        context: Context = _NO_CONTEXT,
+        context: Context = NO_CONTEXT,
         contextual: Iterable[Relationship | str] = (),
         consistency: Consistency = MINIMIZE_LATENCY,
     ) -> CheckManyResult:
         """Several checks at one revision, answered in order; see CheckManyResult for errors."""
-        self._require_at_most(len(questions), self.limits.checks, "checks")
-        parsed = [_attempt(self._parse_question, question) for question in questions]
+        self._requests.require_checks(len(questions))
+        parsed = [_attempt(self._requests.question, question) for question in questions]
         asking = {question.subject for question in parsed if not isinstance(question, RelataError)}
 
         def ask(session: Session) -> list[Answer | RelataError]:
@@ -438,12 +403,12 @@ class Relata:
         resource: Object,
         permission: str,
         *,
-        context: Context = _NO_CONTEXT,
+        context: Context = NO_CONTEXT,
         contextual: Iterable[Relationship | str] = (),
         consistency: Consistency = MINIMIZE_LATENCY,
     ) -> ExpandResult:
         """The tree of who is in the permission of the resource, down to stored subjects."""
-        object_ = _object(resource)
+        object_ = object_of(resource)
         tree, revision = self._ask(
             lambda session: session.expand(object_, permission),
             consistency,
@@ -459,22 +424,22 @@ class Relata:
         permission: str,
         subject: Subject,
         *,
-        context: Context = _NO_CONTEXT,
+        context: Context = NO_CONTEXT,
         contextual: Iterable[Relationship | str] = (),
         consistency: Consistency = MINIMIZE_LATENCY,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> ResourcesResult:
         """The ids of all resources of a type that the subject has the permission on."""
-        asking = _subject(subject)
-        known = self._parse_contextual(contextual)
+        asking = subject_of(subject)
+        known = self._requests.contextual(contextual)
         question = question_digest(
             "resources",
             resource_type,
             permission,
             asking,
             sorted(known),
-            self._context_key(context),
+            self._requests.context_key(context),
         )
         consistency, after = self._page(consistency, limit, cursor, question)
         found, revision = self._ask(
@@ -499,7 +464,7 @@ class Relata:
         subject_type: str,
         subject_relation: str = "",
         *,
-        context: Context = _NO_CONTEXT,
+        context: Context = NO_CONTEXT,
         contextual: Iterable[Relationship | str] = (),
         consistency: Consistency = MINIMIZE_LATENCY,
         limit: int | None = None,
@@ -510,8 +475,8 @@ class Relata:
         With `subject_relation`, the subjects are usersets: `group`, `member` looks for
         `group:...#member`.
         """
-        object_ = _object(resource)
-        known = self._parse_contextual(contextual)
+        object_ = object_of(resource)
+        known = self._requests.contextual(contextual)
         question = question_digest(
             "subjects",
             object_,
@@ -519,7 +484,7 @@ class Relata:
             subject_type,
             subject_relation,
             sorted(known),
-            self._context_key(context),
+            self._requests.context_key(context),
         )
         consistency, after = self._page(consistency, limit, cursor, question)
         found, revision = self._ask(
@@ -547,12 +512,12 @@ class Relata:
         resource: Object,
         subject: Subject,
         *,
-        context: Context = _NO_CONTEXT,
+        context: Context = NO_CONTEXT,
         contextual: Iterable[Relationship | str] = (),
         consistency: Consistency = MINIMIZE_LATENCY,
     ) -> PermissionsResult:
         """Every permission that the subject has on the resource."""
-        object_, asking = _object(resource), _subject(subject)
+        object_, asking = object_of(resource), subject_of(subject)
         found, revision = self._ask(
             lambda session: session.lookup_permissions(object_, asking),
             consistency,
@@ -602,9 +567,9 @@ class Relata:
         `asking` are the subjects of the question, of whom alone a contextual relationship of a
         question-only relation may speak.
         """
-        known = self._parse_contextual(contextual)
+        known = self._requests.contextual(contextual)
         if context:
-            self._context_key(context)
+            self._requests.context_key(context)
         return self._replica.ask(
             lambda engine, view: ask(self._session(engine, view, context, known, asking)),
             consistency,
@@ -622,114 +587,19 @@ class Relata:
             for index, relationship in enumerate(contextual):
                 field = f"contextual_relationships[{index}]"
                 require_allowed(engine.schema, relationship, field=field)
-                self._require_own(relationship, asking, field)
+                require_own(relationship, asking, self.question_only, field)
             view = engine.extend(view, contextual)
         else:
             view = view.own()
         return Session(engine, view, self.limits.work, context=context)
 
-    def _require_own(
-        self, relationship: Relationship, asking: Sequence[SubjectRef], field: str
-    ) -> None:
-        name = f"{relationship.resource.type}#{relationship.relation}"
-        if name in self.question_only and any(
-            relationship.subject != who for who in asking or (None,)
-        ):
-            raise QuestionOnlyError(
-                f"`{relationship}` chooses for another subject than the one asked about",
-                field=field,
-            )
-
-    # What a request may be
-
-    def _parse_updates(self, updates: Iterable[Update | Relationship | str]) -> list[Update]:
-        _refuse_text(updates, "updates")
-        parsed = []
-        for index, update in enumerate(updates):
-            self._require_at_most(index + 1, self.limits.updates, "updates")
-            try:
-                parsed.append(_parsed_update(update))
-            except RelataError as error:
-                raise error.within(f"updates[{index}]") from None
-        if not parsed:
-            raise InvalidArgumentError("a write has at least one update", field="updates")
-        return parsed
-
-    def _parse_contextual(self, contextual: Iterable[Relationship | str]) -> list[Relationship]:
-        _refuse_text(contextual, "contextual_relationships")
-        parsed = []
-        for index, relationship in enumerate(contextual):
-            self._require_at_most(index + 1, self.limits.contextual, "contextual_relationships")
-            field = f"contextual_relationships[{index}]"
-            parsed.append(parse_relationship(relationship, field=field))
-        if len(parsed) > 1:
-            _refuse_two_of_one(parsed)
-        return parsed
-
-    def _parse_question(self, question: Question) -> _ParsedQuestion:
-        context = question.context
-        return _ParsedQuestion(
-            _object(question.resource),
-            question.permission,
-            _subject(question.subject),
-            context,
-            None if context is None else self._context_key(context),
-        )
-
-    def _context_key(self, context: Context) -> str:
-        """A context as a text that is equal for equal contexts.
-
-        Raises ContextError where it is not what JSON has, LimitExceededError where it is too long.
-        """
-        if not isinstance(context, Mapping):
-            raise ContextError("the context is not an object", field="context")
-        try:
-            text = context_text(context)
-        except ContextError as error:
-            raise error.within("context") from None
-        if len(text.encode()) > self.limits.context_bytes:
-            raise LimitExceededError(
-                f"the context is longer than {self.limits.context_bytes} bytes", field="context"
-            )
-        return text
-
-    def _parse_preconditions(self, preconditions: Iterable[Precondition]) -> list[Precondition]:
-        parsed: list[Precondition] = []
-        for index, precondition in enumerate(preconditions):
-            self._require_at_most(index + 1, self.limits.preconditions, "preconditions")
-            parsed.append(precondition)
-        return parsed
-
-    def _require_updates(self, schema: Schema, updates: Sequence[Update]) -> None:
-        for index, update in enumerate(updates):
-            relationship = update.relationship
-            field = f"updates[{index}].relationship"
-            deleting = update.operation is Operation.DELETE
-            require_allowed(schema, relationship, field=field, deleting=deleting)
-            name = f"{relationship.resource.type}#{relationship.relation}"
-            if name in self.question_only and not deleting:
-                raise QuestionOnlyError(
-                    f"`{name}` exists only for a question and can't be stored; "
-                    "send it as a contextual relationship",
-                    field=field,
-                )
-
-    def _require_limit(self, limit: int | None) -> None:
-        if limit is None:
-            return
-        if limit < 1:
-            raise InvalidArgumentError("a limit is at least 1", field="limit")
-        self._require_at_most(limit, self.limits.page, "limit")
-
-    def _require_at_most(self, count: int, most: int, field: str) -> None:
-        if count > most:
-            raise LimitExceededError(f"at most {most} are allowed", field=field)
+    # Pages
 
     def _page(
         self, consistency: Consistency, limit: int | None, cursor: str | None, question: bytes
     ) -> tuple[Consistency, str]:
         """The consistency of a page and the id it goes on after."""
-        self._require_limit(limit)
+        self._requests.require_page(limit)
         if cursor is None:
             return consistency, ""
         place = decode_cursor(cursor, question)
@@ -755,14 +625,6 @@ class Relata:
         return token
 
 
-class _ParsedQuestion(msgspec.Struct, frozen=True):
-    resource: ObjectRef
-    permission: str
-    subject: SubjectRef
-    context: Context | None
-    context_key: str | None
-
-
 class _Sessions:
     """The sessions of a batch: one for each context, so that equal contexts share what is found."""
 
@@ -770,7 +632,7 @@ class _Sessions:
         self._first = first
         self._others: dict[str, Session] = {}
 
-    def of(self, question: _ParsedQuestion) -> Session:
+    def of(self, question: ParsedQuestion) -> Session:
         """The session of a question's context; the batch's own for none."""
         if question.context is None or question.context_key is None:
             return self._first
@@ -794,43 +656,6 @@ def _merged(ids: Sequence[str], conditional: Mapping[str, object]) -> Sequence[s
     return sorted([*ids, *conditional]) if conditional else ids
 
 
-def _refuse_two_of_one(contextual: Sequence[Relationship]) -> None:
-    """One relationship with two caveats or expirations: which one is meant?"""
-    seen: dict[Relationship, Relationship] = {}
-    for index, relationship in enumerate(contextual):
-        if seen.setdefault(relationship.key, relationship) != relationship:
-            raise InvalidArgumentError(
-                f"`{relationship.key}` is given twice, with different caveats or expirations",
-                field=f"contextual_relationships[{index}]",
-            )
-
-
-@lru_cache(maxsize=16_384)
-def _object(value: Object) -> ObjectRef:
-    return parse_object(value)
-
-
-@lru_cache(maxsize=16_384)
-def _subject(value: Subject) -> SubjectRef:
-    return parse_subject(value)
-
-
-def _parsed_update(update: Update | Relationship | str) -> Update:
-    if not isinstance(update, Update):
-        return touch(update)
-    return Update(update.operation, parse_relationship(update.relationship))
-
-
-def _require_preconditions(schema: Schema, preconditions: Sequence[Precondition]) -> None:
-    for index, precondition in enumerate(preconditions):
-        require_filter(schema, precondition.filter, field=f"preconditions[{index}].filter")
-
-
-def _refuse_text(items: object, field: str) -> None:
-    if isinstance(items, str):
-        raise InvalidArgumentError(f"`{items[:80]}` is one text; give a list of them", field=field)
-
-
 def _attempt(function: Callable[..., T], *arguments: object) -> T | RelataError:
     try:
         return function(*arguments)
@@ -850,17 +675,13 @@ def _next_cursor(question: bytes, revision: int, page: Sequence[str], more: bool
     return encode_cursor(Cursor(question, revision, page[-1])) if more else None
 
 
-def _row(after: str) -> int:
-    """The row of a cursor. Raises CursorError where it is no row's number."""
-    if not (after.isascii() and after.isdigit() and len(after) < _ROW_DIGITS):
-        raise CursorError("the cursor is malformed", field="cursor")
-    return int(after)
-
-
-def _compiled(schema: str | Path, source: str) -> Schema:
-    return (
+def _engine(schema: str | Path, source: str) -> Engine:
+    """The engine of a schema that may be written."""
+    engine = Engine(
         compile_file(schema) if isinstance(schema, Path) else compile_schema(schema, source=source)
     )
+    engine.require_shallow()
+    return engine
 
 
 def _rechecked(current: Current, schema: Schema) -> dict[str, Callable[[Relationship], str | None]]:

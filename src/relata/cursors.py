@@ -17,6 +17,8 @@ import msgspec
 from relata.errors import CursorError
 
 _MAX_CURSOR_CHARACTERS = 4096
+_ROW_DIGITS = 19
+"""More than a row number of a database has."""
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -26,6 +28,14 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     revision: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     after: str
     """The last item given, by what the list is sorted by."""
+
+    @property
+    def row(self) -> int:
+        """The row that was given last. Raises CursorError where `after` is no row's number."""
+        digits = self.after
+        if not (digits.isascii() and digits.isdigit() and len(digits) < _ROW_DIGITS):
+            raise CursorError("the cursor is malformed", field="cursor")
+        return int(digits)
 
 
 def question_digest(*parts: object) -> bytes:

@@ -23,7 +23,7 @@ import enum
 import math
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -45,6 +45,9 @@ _ID_REFUSED = re.compile(r"[\s#\[\]]")
 _CAVEAT = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9/_|-]{0,127}")
 _EXPIRATION = re.compile(r"\[expiration:([^\[\]\"]*)\]\Z")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class ObjectRef(msgspec.Struct, frozen=True, order=True):
@@ -336,6 +339,16 @@ def parse_moment(text: str, *, field: str) -> datetime:
         f"`{_shorten(text)}` is not a moment; write it as RFC 3339 does, `2030-12-31T23:59:59Z`",
         field=field,
     )
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Microseconds from the epoch to a moment, as databases and graphs have it."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def to_moment(microseconds: int) -> datetime:
+    """The moment so many microseconds from the epoch."""
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def moment_text(moment: datetime) -> str:

@@ -29,7 +29,6 @@ import msgspec
 
 from relata.cursors import Cursor, decode_cursor, encode_cursor, question_digest
 from relata.errors import (
-    CursorError,
     InvalidArgumentError,
     QuestionOnlyError,
     RelataError,
@@ -56,8 +55,6 @@ MAX_LINE_BYTES = 256 * 1024
 
 _COMMENT = "//"
 _CURSOR_LINE = "// cursor: "
-_ROW_DIGITS = 19
-"""More than a row number of a database has."""
 
 # What most lines are: an ASCII relationship without caveat and expiration. Types and relations
 # are taken as they come, because they are looked up among those of the schema.
@@ -401,10 +398,7 @@ def place_of(cursor: str, chosen: RelationshipFilter | None) -> Place:
     Raises CursorError where it is malformed or of another filter.
     """
     place = decode_cursor(cursor, question_digest("read", chosen))
-    digits = place.after
-    if not (digits.isascii() and digits.isdigit() and len(digits) < _ROW_DIGITS):
-        raise CursorError("the cursor is malformed", field="cursor")
-    return Place(place.revision, int(digits))
+    return Place(place.revision, place.row)
 
 
 def cursor_line(line: bytes, layout: Layout) -> str | None:

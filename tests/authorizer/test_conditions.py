@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from relata import Relata
-from relata.authorizer import Limits, Question
 from relata.consistency import at_exact_snapshot
 from relata.errors import (
     CaveatFailedError,
@@ -28,6 +27,7 @@ from relata.relationships import (
     create,
     delete,
 )
+from relata.requests import Limits, Question
 
 SCHEMA = """
 use expiration

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from relata.authorizer import Limits, Question, Relata
+from relata.authorizer import Relata
 from relata.consistency import (
     FULLY_CONSISTENT,
     at_exact_snapshot,
@@ -27,6 +27,7 @@ from relata.errors import (
     ZedTokenError,
 )
 from relata.relationships import RelationshipFilter, delete
+from relata.requests import Limits, Question
 from relata.results import CheckResult
 from tests.authorizer.conftest import SCHEMA
 

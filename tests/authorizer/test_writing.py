@@ -5,7 +5,7 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from relata.authorizer import Limits, Relata
+from relata.authorizer import Relata
 from relata.consistency import MINIMIZE_LATENCY, at_least_as_fresh
 from relata.errors import (
     InvalidArgumentError,
@@ -24,6 +24,7 @@ from relata.errors import (
     UnknownRelationError,
 )
 from relata.relationships import Precondition, RelationshipFilter, create, delete, touch
+from relata.requests import Limits
 from tests.authorizer.conftest import SCHEMA
 
 READ_ME = "document:readme"

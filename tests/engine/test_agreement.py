@@ -75,7 +75,7 @@ def test_engine_answers_as_the_reference_does(_part: int) -> None:
 def test_checks_that_search_backwards_answer_the_same(world: World) -> None:
     """What a check otherwise does over wide data alone, it does here over every relationship."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(check, "_WIDE", 1)
+        patch.setattr(check, "WIDE", 1)
         patch.setattr(check, "_WORTHWHILE", 0)
         assert next(world_disagreements(world), None) is None
 

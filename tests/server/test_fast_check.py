@@ -10,8 +10,9 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from relata.authorizer import Limits, Relata
+from relata.authorizer import Relata
 from relata.consistency import encode_zed_token
+from relata.requests import Limits
 from relata.server import Settings, create_app
 from relata.server.app import create_api
 from relata.server.busy import Busy

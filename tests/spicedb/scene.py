@@ -28,3 +28,11 @@ class Scene(NamedTuple):
     def relationships(self) -> tuple[Relationship, ...]:
         """The stored relationships, with the contextual ones in their places."""
         return tuple({item.key: item for item in (*self.stored, *self.contextual)}.values())
+
+    def lines(self) -> list[str]:
+        """All of it, for a person who wants to see what went wrong."""
+        return [
+            *self.schema.splitlines(),
+            *(f"// {item}" for item in self.relationships),
+            f"// context: {dict(self.context)}",
+        ]

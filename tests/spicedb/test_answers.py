@@ -90,5 +90,6 @@ def differences(
         tally[TIME] += len(asked.questions)
         return []
     if isinstance(answered, Refusal):
-        return [f"SpiceDB refuses the world: {answered}"]
-    return list(comparison.differences(asked, answered, tally))
+        return [f"SpiceDB refuses the world: {answered}", *scene.lines()]
+    found = list(comparison.differences(asked, answered, tally))
+    return [*found, *scene.lines()] if found else []

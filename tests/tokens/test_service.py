@@ -11,10 +11,11 @@ from typing import Any
 import jwt
 import pytest
 
-from relata.authorizer import Limits, Relata
+from relata.authorizer import Relata
 from relata.engine import WorkLimits
 from relata.errors import OAuthError
 from relata.relationships import delete
+from relata.requests import Limits
 from relata.tokens import (
     ACCESS_TOKEN,
     ID_TOKEN,

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from relata.authorizer import Limits, Relata
+from relata.authorizer import Relata
 from relata.consistency import (
     FULLY_CONSISTENT,
     MINIMIZE_LATENCY,
@@ -21,6 +21,7 @@ from relata.consistency import (
 )
 from relata.errors import InvalidArgumentError, NotFoundError, SchemaMissingError
 from relata.relationships import Relationship, RelationshipFilter, parse_relationship
+from relata.requests import Limits
 
 DATABASE_URL = "sqlite:///relata.db"
 DATABASE_VARIABLE = "RELATA_DATABASE"

@@ -44,11 +44,15 @@ def fail(error: RelataError) -> NoReturn:
 
 def note(text: str) -> None:
     """Say something to the person at the terminal, with nothing that the terminal would obey."""
-    plain = "".join(
-        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+    typer.echo(printable(text, keep="\n\t"), err=True)
+
+
+def printable(text: str, *, keep: str = "\t") -> str:
+    """A text with nothing in it that a terminal would obey, but for what is to be kept."""
+    return "".join(
+        letter if letter.isprintable() or letter in keep else "\N{REPLACEMENT CHARACTER}"
         for letter in text
     )
-    typer.echo(plain, err=True)
 
 
 def line(text: str) -> None:

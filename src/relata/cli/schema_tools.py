@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import enum
+import errno
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from difflib import unified_diff
 from pathlib import Path
@@ -21,7 +25,7 @@ from relata.cli.options import (
     read_text,
     source_name,
 )
-from relata.cli.output import console, json_line, line, note
+from relata.cli.output import console, json_line, line, note, printable
 from relata.engine import Engine
 from relata.errors import InvalidArgumentError
 from relata.relationships import Kind, Relationship
@@ -197,20 +201,24 @@ def _show_difference(file: str, before: str, after: str) -> None:
     lines = unified_diff(before.splitlines(), after.splitlines(), file, file, lineterm="")
     for text in lines:
         colour = {"+": "green", "-": "red", "@": "cyan"}.get(text[:1])
-        typer.secho(_printable(text), fg=colour)
-
-
-def _printable(text: str) -> str:
-    """A line of a file with nothing that the terminal would obey."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\t" else "\N{REPLACEMENT CHARACTER}"
-        for letter in text
-    )
+        typer.secho(printable(text), fg=colour)
 
 
 def _write(file: str, text: str) -> None:
+    """Write a file whole or not at all: it may be the only copy of somebody's schema."""
+    path = Path(file).resolve()
     try:
-        Path(file).write_text(text, encoding="utf-8", newline="\n")
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".relata-")
+        new = Path(name)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as opened:
+                opened.write(text)
+            shutil.copymode(path, new)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
     except OSError as error:
         raise InvalidArgumentError(f"`{file}` cannot be written: {error.strerror}") from error
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from relata.cli.options import Json
-from relata.cli.output import FAILED, console, json_line, note
+from relata.cli.output import FAILED, console, json_line, note, printable
 from relata.errors import Diagnostic, InvalidArgumentError
 from relata.validation import Coverage, Report, read_scenario, run_scenario, together
 
@@ -192,10 +192,7 @@ def _show_total(
 def _print(screen: Console, *parts: str | Text) -> None:
     """Print one line whole, with nothing in it that the terminal would obey."""
     line = Text.assemble(*parts)
-    line.plain = "".join(
-        letter if letter.isprintable() or letter == "\t" else "\N{REPLACEMENT CHARACTER}"
-        for letter in line.plain
-    )
+    line.plain = printable(line.plain)
     screen.print(line, soft_wrap=True)
 
 

@@ -37,7 +37,7 @@ from relata.errors import (
     UnknownDefinitionError,
     UnknownRelationError,
 )
-from relata.graph import Edge, View, microseconds, trait_of
+from relata.graph import Edge, View, trait_of
 from relata.relationships import (
     WILDCARD,
     Kind,
@@ -45,6 +45,7 @@ from relata.relationships import (
     Relationship,
     SubjectRef,
     relationship_kind,
+    to_microseconds,
 )
 from relata.schema import Definition, Schema
 
@@ -231,7 +232,7 @@ class Session:
         self._view = view
         self._limits = limits
         self._conditions = Conditions(
-            engine._numbering.caveats, context or {}, None if now is None else microseconds(now)
+            engine._numbering.caveats, context or {}, None if now is None else to_microseconds(now)
         )
         self._runs: dict[SubjectRef, tuple[Plan, Checks, Run]] = {}
         self._budget = _Budget(limits.lookup_steps)

@@ -251,8 +251,8 @@ class Checks:
             others = run.forward[kind].get(node)
             if others is None:
                 return False
-            if exact and len(others) >= _WIDE:
-                found = self._found_backwards(run, number, len(others))
+            if exact and len(others) >= WIDE:
+                found = self.found_backwards(run, number, len(others))
                 if found is not None:
                     run.spend(len(found))
                     return any(other in others for other in found)
@@ -264,7 +264,7 @@ class Checks:
 
         return through
 
-    def _found_backwards(self, run: Run, number: int, width: int) -> set[int] | None:
+    def found_backwards(self, run: Run, number: int, width: int) -> set[int] | None:
         """All nodes that a name is true of, where those are fewer than the `width` nodes to ask.
 
         A product may have ten thousand subscribers and the question be about one of them. What is
@@ -418,7 +418,7 @@ _LoopEdge = tuple[int, int, bool]
 
 _MANY_CALLS = 16
 """From how many names on, asked for at one node, asking once is worth remembering the answer."""
-_WIDE = 32
+WIDE = 32
 """From how many related objects on it is worth asking which of them could matter."""
 _WORTHWHILE = 4
 """How many times fewer nodes a backward search should find than there are to ask."""

@@ -58,7 +58,7 @@ class Conditions:
 
     def outcome(self, kind: int, trait: Trait, spend: Callable[[int], None]) -> Outcome:
         """Whether a relationship of a kind holds, by its trait."""
-        if trait.expires_at is not None and trait.expires_at <= self.now:
+        if self.has_expired(trait):
             return False
         caveat = self._caveats[kind]
         if caveat is None:

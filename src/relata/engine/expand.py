@@ -28,10 +28,8 @@ from relata.schema import (
     Relation,
     Self,
     Union,
-    expression_text,
+    shortened_text,
 )
-
-_LONGEST_TEXT = 200
 
 Inner = Literal["union", "intersection", "exclusion"]
 
@@ -162,7 +160,7 @@ class _Expansion:
         return ExpandNode(
             self._view.text(node),
             name[1],
-            _shortened(expression),
+            shortened_text(expression),
             "leaf",
             subjects=subjects,
             cycle=cycle,
@@ -173,7 +171,7 @@ class _Expansion:
         self, node: int, name: Name, expression: Expression, children: tuple[ExpandNode, ...]
     ) -> ExpandNode:
         self._count(1)
-        text, operation = _shortened(expression), _operation(expression)
+        text, operation = shortened_text(expression), _operation(expression)
         return ExpandNode(self._view.text(node), name[1], text, operation, children=children)
 
     def _count(self, nodes: int) -> None:
@@ -228,8 +226,3 @@ def _operation(expression: Expression) -> Inner:
             return "exclusion"
         case _:
             return "union"
-
-
-def _shortened(expression: Expression) -> str:
-    text = expression_text(expression)
-    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"

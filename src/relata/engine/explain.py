@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, TypeVar
 
 from relata.caveats import Outcome
@@ -32,7 +31,7 @@ from relata.engine.plan import Plan
 from relata.engine.proof import Proof, shortest_proof
 from relata.engine.reading import HOPEFULLY, SURELY, Reading
 from relata.errors import RelataError
-from relata.relationships import CaveatRef, ObjectRef, Relationship, SubjectRef
+from relata.relationships import CaveatRef, ObjectRef, Relationship, SubjectRef, to_moment
 from relata.schema import (
     Arrow,
     Computed,
@@ -43,7 +42,7 @@ from relata.schema import (
     Relation,
     Self,
     Union,
-    expression_text,
+    shortened_text,
 )
 
 T = TypeVar("T")
@@ -55,8 +54,6 @@ MAX_NODES = 500
 MAX_DEPTH = 60
 """Levels of a tree. Readers of JSON commonly stop at 128 levels, and one of these takes two."""
 
-_LONGEST_TEXT = 200
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Operation = Literal[
     "relation", "computed", "arrow", "all", "union", "intersection", "exclusion", "nil", "self"
@@ -129,7 +126,7 @@ class _Explanation:
         if trait is not None:
             caveat = CaveatRef(kind.caveat, trait.context) if kind.caveat else None
             if trait.expires_at is not None:
-                expires_at = _EPOCH + timedelta(microseconds=trait.expires_at)
+                expires_at = to_moment(trait.expires_at)
         subject = SubjectRef(subject_type, subject_id, kind.subject_relation)
         return str(Relationship(ObjectRef(type_, id_), kind.relation, subject, caveat, expires_at))
 
@@ -377,7 +374,7 @@ class _Explanation:
         return ExplainNode(
             self._view.text(part.node),
             name,
-            name if isinstance(declared, Relation) else _shortened(declared),
+            name if isinstance(declared, Relation) else shortened_text(declared),
             _operation(declared),
             answer,
             reason,
@@ -506,11 +503,6 @@ def _operation(declared: Relation | Expression) -> Operation:
             return "nil"
         case Self():
             return "self"
-
-
-def _shortened(expression: Expression) -> str:
-    text = expression_text(expression)
-    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
 def _counted(number: int, what: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from relata.caveats import Outcome
-from relata.engine.check import Checks, Run
+from relata.engine.check import WIDE, Checks, Run
 from relata.engine.plan import NOBODY, AnyOf, Every, Plan, Term, Through
 from relata.engine.reading import HOPEFULLY, SURELY, Reading
 from relata.relationships import Kind
@@ -25,9 +25,6 @@ from relata.schema import (
     Self,
     Union,
 )
-
-_WIDE = 32
-"""From how many related objects on it is worth asking which of them could matter."""
 
 
 class Part(NamedTuple):
@@ -183,9 +180,9 @@ class Parts:
     def _narrowed(self, target: int, others: Collection[int]) -> Collection[int]:
         """Of many nodes, those where the target grants, if searching for them is cheap."""
         plan = self.plan
-        if len(others) < _WIDE or target in plan.undefinable or target in plan.uncertain:
+        if len(others) < WIDE or target in plan.undefinable or target in plan.uncertain:
             return others
-        found = self._checks._found_backwards(self.run, target, len(others))
+        found = self._checks.found_backwards(self.run, target, len(others))
         return others if found is None else [node for node in found if node in others]
 
     def outcome(self, followed: Followed) -> Outcome:

@@ -7,7 +7,7 @@ revision straight from the store. Both hand out a `View`, and an evaluator knows
 from relata.graph.names import Names
 from relata.graph.resident import Resident
 from relata.graph.snapshot import snapshot_view
-from relata.graph.view import Adjacency, Edge, Trait, View, microseconds, trait_of
+from relata.graph.view import Adjacency, Edge, Trait, View, trait_of
 
 __all__ = [
     "Adjacency",
@@ -16,7 +16,6 @@ __all__ = [
     "Resident",
     "Trait",
     "View",
-    "microseconds",
     "snapshot_view",
     "trait_of",
 ]

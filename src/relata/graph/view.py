@@ -7,14 +7,10 @@ relationship that the schema does not allow is never seen, however it came to be
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from relata.graph.names import Names
-from relata.relationships import Relationship
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from relata.relationships import Relationship, to_microseconds
 
 
 class Trait(NamedTuple):
@@ -42,13 +38,8 @@ def trait_of(relationship: Relationship) -> Trait | None:
         return None
     return Trait(
         "" if caveat is None else caveat.context,
-        None if expires_at is None else microseconds(expires_at),
+        None if expires_at is None else to_microseconds(expires_at),
     )
-
-
-def microseconds(moment: datetime) -> int:
-    """Microseconds from the epoch to a moment."""
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 _Layers = dict[int, dict[int, set[int]]]

@@ -23,6 +23,7 @@ from relata.schema.model import (
     Self,
     Union,
     expression_text,
+    shortened_text,
 )
 
 __all__ = [
@@ -48,4 +49,5 @@ __all__ = [
     "lint_file",
     "require_allowed",
     "require_filter",
+    "shortened_text",
 ]

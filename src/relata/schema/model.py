@@ -83,6 +83,7 @@ class Self(msgspec.Struct, frozen=True):
 Expression = Computed | Arrow | Union | Intersection | Exclusion | Nil | Self
 
 
+_LONGEST_TEXT = 200
 _TIGHTNESS: dict[type[Expression], int] = {Union: 2, Intersection: 1, Exclusion: 0}
 
 
@@ -103,6 +104,12 @@ def expression_text(expression: Expression) -> str:
             return "nil"
         case Self():
             return "self"
+
+
+def shortened_text(expression: Expression) -> str:
+    """The first `_LONGEST_TEXT` characters of an expression, for people to tell it by."""
+    text = expression_text(expression)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
 def _part(expression: Expression, at_least: int) -> str:

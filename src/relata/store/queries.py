@@ -6,7 +6,6 @@ a prefix is a range, because LIKE ignores the case of ASCII letters in SQLite.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_
@@ -20,6 +19,8 @@ from relata.relationships import (
     Relationship,
     RelationshipFilter,
     SubjectRef,
+    to_microseconds,
+    to_moment,
 )
 from relata.store.tables import FIELDS, TRAITS, relationships
 
@@ -30,19 +31,6 @@ Values = tuple[str, str, str, str, str, str, str, str, int | None]
 """The columns of a relationship: `FIELDS`, then `TRAITS`."""
 
 COLUMNS = tuple(column.name for column in (*FIELDS, *TRAITS))
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def to_microseconds(moment: datetime) -> int:
-    """Microseconds from the epoch to a moment, as the database has moments of expiration."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def to_moment(microseconds: int) -> datetime:
-    """The moment so many microseconds from the epoch."""
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def to_relationship(row: Any) -> Relationship:

@@ -30,6 +30,7 @@ from relata.relationships import (
     Relationship,
     RelationshipFilter,
     Update,
+    to_microseconds,
 )
 from relata.store.database import Database, translated
 from relata.store.loading import Loader
@@ -38,7 +39,6 @@ from relata.store.queries import (
     alive_at,
     matching,
     of_kind,
-    to_microseconds,
     to_relationship,
     unexpired,
 )

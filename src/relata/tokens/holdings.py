@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import msgspec
 
-from relata.authorizer import Question, Relata
+from relata.authorizer import Relata
 from relata.consistency import FULLY_CONSISTENT, Consistency, at_exact_snapshot
 from relata.errors import OAuthError, RelataError
 from relata.relationships import ObjectRef, Relationship, SubjectRef
+from relata.requests import Question
 from relata.tokens.profile import TokenProfile
 
 

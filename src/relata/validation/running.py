@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from relata.authorizer import Limits, Relata
+from relata.authorizer import Relata
 from relata.engine import Engine, Permissionship
 from relata.errors import LimitExceededError, RelataError, SchemaError
 from relata.relationships import ObjectRef, SubjectRef
+from relata.requests import Limits
 from relata.results import CheckResult
 from relata.schema import Schema, require_allowed
 from relata.schema.source import quote

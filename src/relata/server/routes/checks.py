@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import ConfigDict, Field
 
-from relata import authorizer as library
+from relata import requests
 from relata.errors import RelataError
 from relata.results import CheckResult
 from relata.server.auth import needs
@@ -218,7 +218,7 @@ def check_batch(body: BatchRequest, authorizer: Evaluator) -> BatchAnswer:
     """Ask many checks at one revision; one that cannot be answered does not spoil the others."""
     result = authorizer.check_many(
         [
-            library.Question(item.resource, item.permission, item.subject, item.context)
+            requests.Question(item.resource, item.permission, item.subject, item.context)
             for item in body.checks
         ],
         context=body.context,
