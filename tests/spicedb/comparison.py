@@ -13,7 +13,7 @@ says of each id and of everybody else. An expansion is compared by the subjects 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from relata.relationships import WILDCARD, ObjectRef
 from relata.schema import compile_schema, model
@@ -65,13 +65,24 @@ class Comparison:
         self._expansions = Expansions(self.reference, even_false=False)
         self._relata = relata
 
-    def differences(self, asked: Asked, answered: Answered, tally: Counter[str]) -> Iterator[str]:
-        """Every question with different answers that nothing explains, as text."""
+    def differences(
+        self,
+        asked: Asked,
+        answered: Answered,
+        tally: Counter[str],
+        alone: Callable[[Check], Found],
+    ) -> Iterator[str]:
+        """Every question with different answers that nothing explains, as text.
+
+        `alone` asks SpiceDB one check and nothing with it.
+        """
         for q, found in zip(asked.questions, answered.answers, strict=True):
             ours, right = self.relatas(q), self.right(q)
             if ours != right:
                 yield f"{q}: Relata says {ours}, the reference {right}"
             verdict = self.verdict(q, found)
+            if verdict is None and isinstance(q, Check) and self._may_be_mixed_up(q):
+                verdict = explained.ALL_TOGETHER if self.verdict(q, alone(q)) else None
             tally[verdict or DIFFERENT] += 1
             if verdict is None:
                 yield f"{q}: SpiceDB says {found}, should be {right}"
@@ -137,6 +148,10 @@ class Comparison:
             return COMPARED
         is_read_so = _state(found) is _state(self._reading.check(*q))
         return explained.READ_OTHERWISE if is_read_so else None
+
+    def _may_be_mixed_up(self, q: Check) -> bool:
+        """Whether a check comes by `.all()`, where what is asked with it can change its answer."""
+        return explained.ALL in explained.parts_below(self.reference, (q.resource, q.name))
 
     def _on_resources(self, q: Resources, found: Mapping[str, Grant]) -> Verdict:
         right = self.reference.lookup_resources(*q)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.spicedb.comparison import COMPARED, Comparison
 from tests.spicedb.driver import SpiceDB
 from tests.spicedb.examples import few, thorough
-from tests.spicedb.questions import TIME, Asked, Refusal
+from tests.spicedb.questions import TIME, Asked, Check, Found, Refusal
 from tests.spicedb.relata_answers import RelataAnswers
 from tests.spicedb.sample import LARGE, SMALL, Sample, Size
 from tests.spicedb.scene import Scene
@@ -75,15 +75,15 @@ def differences(
     relata.enter(scene)
     comparison = Comparison(scene, relata)
     sample = Sample(comparison.reference, size, seed)
+    about = (scene.schema, scene.relationships, scene.context)
     asked = Asked(
-        scene.schema,
-        scene.relationships,
-        scene.context,
-        sample.checks(),
-        sample.resources(),
-        sample.subjects(),
-        sample.expansions(),
+        *about, sample.checks(), sample.resources(), sample.subjects(), sample.expansions()
     )
+
+    def alone(question: Check) -> Found:
+        answer = spicedb.ask(Asked(*about, (question,), (), (), ()))
+        return answer if isinstance(answer, Refusal) else answer.answers[0]
+
     answered = spicedb.ask(asked)
     tally["worlds"] += 1
     if isinstance(answered, Refusal) and answered.kind == TIME:
@@ -91,5 +91,5 @@ def differences(
         return []
     if isinstance(answered, Refusal):
         return [f"SpiceDB refuses the world: {answered}", *scene.lines()]
-    found = list(comparison.differences(asked, answered, tally))
+    found = list(comparison.differences(asked, answered, tally, alone))
     return [*found, *scene.lines()] if found else []

@@ -7,6 +7,7 @@ documents. `explained.py` recognises the same shapes in drawn worlds; each test 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -89,6 +90,13 @@ class Sides:
         ours = self._comparison.relatas(question)
         assert ours == self._comparison.right(question)
         return ours
+
+    def tallied(self, asked: Asked, answered: Answered) -> Counter[str]:
+        """As what the comparison knows several answers; none of them is a difference."""
+        tally: Counter[str] = Counter()
+        alone = self.spicedbs
+        assert list(self._comparison.differences(asked, answered, tally, alone)) == []
+        return tally
 
     def verdict(self, question: Question) -> str | None:
         """As what the comparison knows SpiceDB's answer."""
@@ -237,6 +245,38 @@ class TestChecks:
         found = subjects("group:a", "member", "user")
         assert sides.spicedbs(found).kind == DEPTH
         assert sides.ours(found) == {"a": True, "b": False, "*": False}
+
+    def test_a_check_does_not_depend_on_those_beside_it(
+        self, sides: Sides, spicedb: SpiceDB
+    ) -> None:
+        """Asked together, SpiceDB lets a caveat on the way to one resource count for another."""
+        about = (
+            CAVEATS
+            + """
+            definition user {}
+            definition team {
+                relation member: user
+            }
+            definition doc {
+                relation team: team | team with xx
+                permission view = team.all(member)
+            }""",
+            tuple(
+                map(
+                    parse_relationship,
+                    ["doc:1#team@team:a[xx]", "doc:2#team@team:a", "team:a#member@user:a"],
+                )
+            ),
+        )
+        sides.hold(about[0], *map(str, about[1]), x=False)
+        first, second = check("doc:1#view@user:a"), check("doc:2#view@user:a")
+        asked = Asked(*about, {"x": False}, (first, second), (), (), ())
+        together = spicedb.ask(asked)
+        assert isinstance(together, Answered)
+        assert together.answers == (False, False)
+        assert [sides.spicedbs(it) for it in (first, second)] == [False, True]
+        assert [sides.ours(it) for it in (first, second)] == [False, True]
+        assert sides.tallied(asked, together) == {COMPARED: 1, explained.ALL_TOGETHER: 1}
 
 
 class TestLookupsOfResources:
