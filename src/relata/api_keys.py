@@ -48,8 +48,12 @@ class ApiKeys:
         self._version = -1
         self._load(store.state().keys_version)
 
-    def create(self, name: str, scopes: Iterable[str]) -> tuple[StoredKey, str]:
+    def create(
+        self, name: str, scopes: Iterable[str], *, organization: str = ""
+    ) -> tuple[StoredKey, str]:
         """Make a key; return it and its text, which cannot be had again.
+
+        With `organization` it is bound to that organization, and good for nothing else.
 
         Raises InvalidArgumentError for a name that is empty, too long or not printable, for an
         unknown scope, and for no scope at all.
@@ -62,6 +66,7 @@ class ApiKeys:
             digest=_digest(secret),
             scopes=_checked_scopes(scopes),
             created_at=datetime.now(UTC),
+            organization=organization,
         )
         self._store.add_key(key)
         self._load(self._store.state().keys_version)
@@ -98,6 +103,12 @@ class ApiKeys:
     def revoke(self, key_id: str) -> bool:
         """Revoke a key, here at once; return whether there was one to revoke."""
         revoked = self._store.revoke_key(key_id)
+        self._load(self._store.state().keys_version)
+        return revoked
+
+    def revoke_of(self, organization: str) -> int:
+        """Revoke the keys that are bound to an organization; return how many."""
+        revoked = self._store.revoke_keys_of(organization)
         self._load(self._store.state().keys_version)
         return revoked
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tests.store.suite.concurrency import ConcurrencySuite
 from tests.store.suite.filters import FilterSuite
+from tests.store.suite.issued import IssuedSuite
 from tests.store.suite.joined import JoinedSuite
 from tests.store.suite.keys import KeySuite
 from tests.store.suite.loading import LoadingSuite
@@ -24,6 +25,7 @@ class StoreSuite(
     LoadingSuite,
     SchemaSuite,
     KeySuite,
+    IssuedSuite,
     JoinedSuite,
     ConcurrencySuite,
 ):

@@ -1,28 +1,39 @@
 """The source of truth: relationships by revision, schemas and keys, in SQL.
 
-`Store` is all there is to hold; the other names are what it gives back.
+`Store` is all there is to hold; the other names are its parts and what it gives back.
 """
 
 from __future__ import annotations
 
+from relata.store.issued import IssuedTokens
 from relata.store.loading import Loader
 from relata.store.queries import Values, to_values
+from relata.store.records import UNSET, Records
+from relata.store.replays import Replays
 from relata.store.store import Store
 from relata.store.values import (
     Change,
     DeleteOutcome,
+    IssuedToken,
     SchemaMovedError,
     State,
     StoredKey,
     StoredRelationship,
     StoredSchema,
     StoredSigningKey,
+    TokenEvent,
+    TokenState,
 )
 
 __all__ = [
+    "UNSET",
     "Change",
     "DeleteOutcome",
+    "IssuedToken",
+    "IssuedTokens",
     "Loader",
+    "Records",
+    "Replays",
     "SchemaMovedError",
     "State",
     "Store",
@@ -30,6 +41,8 @@ __all__ = [
     "StoredRelationship",
     "StoredSchema",
     "StoredSigningKey",
+    "TokenEvent",
+    "TokenState",
     "Values",
     "to_values",
 ]

@@ -33,6 +33,7 @@ from relata.relationships import (
     to_microseconds,
 )
 from relata.store.database import Database, translated
+from relata.store.issued import IssuedTokens
 from relata.store.loading import Loader
 from relata.store.queries import (
     Values,
@@ -42,6 +43,8 @@ from relata.store.queries import (
     to_relationship,
     unexpired,
 )
+from relata.store.records import Records
+from relata.store.replays import Replays
 from relata.store.revisions import HEAD, SCHEMA_REVISION, add_revision, refuse_moved
 from relata.store.tables import (
     FIELDS,
@@ -93,6 +96,9 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.records = Records(database)
+        self.issued = IssuedTokens(database)
+        self.replays = Replays(database)
 
     @classmethod
     def open(cls, url: str) -> Store:
@@ -366,26 +372,48 @@ class Store:
         statement = select(*columns).order_by(api_keys.c.created_at, api_keys.c.id)
         with self._database.reading() as connection:
             return [
-                StoredKey(id_, name, digest, tuple(scopes.split()), created_at, revoked_at)
-                for id_, name, digest, scopes, created_at, revoked_at in connection.execute(
-                    statement
-                )
+                StoredKey(id_, name, digest, tuple(scopes.split()), *rest)
+                for id_, name, digest, scopes, *rest in connection.execute(statement)
             ]
 
     def revoke_key(self, id: str) -> bool:  # noqa: A002  the word of the published interface
         """Revoke an API key; return whether there was one to revoke."""
-        active = api_keys.update().where(api_keys.c.id == id, api_keys.c.revoked_at.is_(None))
+        return self._revoke_keys(api_keys.c.id == id) > 0
+
+    def revoke_keys_of(self, organization: str) -> int:
+        """Revoke the API keys that are bound to an organization; return how many."""
+        return self._revoke_keys(api_keys.c.organization == organization)
+
+    def _revoke_keys(self, which: ColumnElement[bool]) -> int:
+        active = api_keys.update().where(which, api_keys.c.revoked_at.is_(None))
         with self._database.writing() as transaction:
             revoked = transaction.connection.execute(active.values(revoked_at=datetime.now(UTC)))
             if revoked.rowcount:
                 _count_keys_change(transaction.connection)
-            return revoked.rowcount > 0
+            return revoked.rowcount
 
     def add_signing_key(self, key: StoredSigningKey) -> None:
         """Store a key that signs tokens."""
         with self._database.writing() as transaction:
             values = msgspec.structs.asdict(key)
             transaction.connection.execute(signing_keys.insert().values(values))
+
+    def retire_signing_key(self, kid: str, at: datetime) -> None:
+        """Note when a key that signs tokens does so for the last time."""
+        this = signing_keys.update().where(signing_keys.c.kid == kid)
+        with self._database.writing() as transaction:
+            transaction.connection.execute(this.values(retired_at=at))
+
+    def replace_signing_key(self, key: StoredSigningKey) -> None:
+        """Store a key that signs tokens in another form."""
+        this = signing_keys.update().where(signing_keys.c.kid == key.kid)
+        with self._database.writing() as transaction:
+            transaction.connection.execute(this.values(msgspec.structs.asdict(key)))
+
+    def delete_signing_key(self, kid: str) -> None:
+        """Forget a key that signs tokens."""
+        with self._database.writing() as transaction:
+            transaction.connection.execute(signing_keys.delete().where(signing_keys.c.kid == kid))
 
     def signing_keys(self) -> list[StoredSigningKey]:
         """Every key that signs tokens, oldest first."""

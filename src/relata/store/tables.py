@@ -141,6 +141,7 @@ api_keys = Table(
     Column("scopes", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("revoked_at", Moment),
+    Column("organization", Text, nullable=False, server_default=_EMPTY),
 )
 
 signing_keys = Table(
@@ -150,6 +151,7 @@ signing_keys = Table(
     Column("algorithm", Text, nullable=False),
     Column("private_pem", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
+    Column("retired_at", Moment),
 )
 
 settings = Table(
@@ -165,3 +167,68 @@ imports = Table(
     Column("name", Text, primary_key=True),
     Column("mark", Text, nullable=False),
 )
+
+records = Table(
+    "relata_records",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+replays = Table(
+    "relata_replays",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),
+)
+Index("relata_replays_expires", replays.c.expires_at)
+
+tokens = Table(
+    "relata_tokens",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("jti", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("organization", Text, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("parent", Text, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("state", Integer, nullable=False, server_default=text("0")),
+    Column("contents", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("relata_tokens_jti", tokens.c.jti, unique=True)
+for _name in ("subject", "client", "organization", "session", "expires_at"):
+    Index(f"relata_tokens_{_name}", tokens.c[_name])
+_DESCENDED = tokens.c.parent != text("''")
+Index(
+    "relata_tokens_parent",
+    tokens.c.parent,
+    sqlite_where=_DESCENDED,
+    postgresql_where=_DESCENDED,
+)
+MARKED = tokens.c.state != text("0")
+"""That an issued token is not what it was when issued."""
+Index("relata_tokens_marked", tokens.c.id, sqlite_where=MARKED, postgresql_where=MARKED)
+
+token_events = Table(
+    "relata_token_events",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("jti", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("organization", Text, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("relata_token_events_at", token_events.c.at)

@@ -6,6 +6,7 @@ against, leaves it out of its `repr`, so that it cannot reach a log that way.
 
 from __future__ import annotations
 
+import enum
 from datetime import datetime
 
 import msgspec
@@ -71,6 +72,8 @@ class StoredKey(msgspec.Struct, frozen=True):
     scopes: tuple[str, ...]
     created_at: datetime
     revoked_at: datetime | None = None
+    organization: str = ""
+    """The organization that the key is bound to; empty where it is bound to none."""
 
     def __repr__(self) -> str:
         state = "revoked" if self.revoked_at else "active"
@@ -84,6 +87,66 @@ class StoredSigningKey(msgspec.Struct, frozen=True):
     algorithm: str
     private_pem: str
     created_at: datetime
+    """When it was made; it may begin to sign later."""
+    retired_at: datetime | None = None
+    """When it signed for the last time."""
 
     def __repr__(self) -> str:
         return f"StoredSigningKey(kid={self.kid!r}, algorithm={self.algorithm!r})"
+
+
+class TokenState(enum.IntEnum):
+    """What has become of an issued token; the numbers are those of the Token Status List."""
+
+    VALID = 0
+    REVOKED = 1
+    """It no longer stands. It stays so."""
+    CHANGED = 3
+    """What it says of permissions or roles is no longer so. It may yet be revoked."""
+
+
+class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that was issued, and what it says; not the token itself."""
+
+    id: int = 0
+    """Its number, which grows: its place in the status lists. 0 until it is stored."""
+    jti: str
+    subject: str
+    """Whom the graph was asked about, such as `user:anne`."""
+    client: str
+    organization: str
+    audience: str
+    """What its `aud` says."""
+    products: tuple[str, ...] = ()
+    issued_at: int
+    """In seconds since 1970, as `expires_at`."""
+    expires_at: int
+    revision: int
+    """The revision that it was made at."""
+    parent: str = ""
+    """The `jti` of the token of our own that it was exchanged from."""
+    session: str = ""
+    """The subject token's `sid`."""
+    scope: tuple[str, ...] | None = None
+    """The permissions that it may hold at most, by what was asked for and what the client may;
+    None for all."""
+    permissions: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    state: TokenState = TokenState.VALID
+
+
+class TokenEvent(msgspec.Struct, frozen=True):
+    """What happened to an issued token, in the order of `id`."""
+
+    id: int
+    at: int
+    """In seconds since 1970."""
+    kind: str
+    """`token-claims-change` or `session-revoked`, as CAEP names them."""
+    jti: str
+    subject: str
+    client: str
+    organization: str
+    audience: str
+    session: str
+    reason: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
+
 from relata.store import Store, StoredKey, StoredSigningKey
 from tests.store.suite.base import Base
 
@@ -71,3 +73,23 @@ class KeySuite(Base):
         other = Store.open(url)
         assert other.setting("colour") == "blue 'n' green"
         other.close()
+
+    def test_keys_of_an_organization_are_revoked_together(self, store: Store) -> None:
+        for name in ("one", "two"):
+            store.add_key(msgspec.structs.replace(KEY, id=name, organization="acme"))
+        store.add_key(KEY)
+        assert store.revoke_keys_of("acme") == 2
+        assert store.revoke_keys_of("acme") == 0
+        stored = store.keys()
+        assert [key.id for key in stored if key.revoked_at is None] == [KEY.id]
+
+    def test_a_signing_key_is_replaced_retired_and_forgotten(self, store: Store) -> None:
+        store.add_signing_key(SIGNING_KEY)
+        end = SIGNING_KEY.created_at + timedelta(days=1)
+        store.retire_signing_key("k1", end)
+        assert store.signing_keys() == [msgspec.structs.replace(SIGNING_KEY, retired_at=end)]
+        other = msgspec.structs.replace(SIGNING_KEY, private_pem="-----OTHER")
+        store.replace_signing_key(other)
+        assert store.signing_keys() == [other]
+        store.delete_signing_key("k1")
+        assert store.signing_keys() == []
