@@ -35,6 +35,8 @@ class _Contents(msgspec.Struct, frozen=True, array_like=True):
     scope: tuple[str, ...] | None
     permissions: tuple[str, ...]
     roles: tuple[str, ...]
+    sub: str
+    issuer: str
 
 
 class IssuedTokens:
@@ -45,7 +47,9 @@ class IssuedTokens:
 
     def add(self, token: IssuedToken) -> IssuedToken:
         """Store a token; return it with its id."""
-        contents = _Contents(token.products, token.scope, token.permissions, token.roles)
+        contents = _Contents(
+            token.products, token.scope, token.permissions, token.roles, token.sub, token.issuer
+        )
         values = {name: getattr(token, name) for name in _PLAIN}
         with self._database.writing() as transaction:
             added = transaction.connection.execute(

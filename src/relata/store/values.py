@@ -127,6 +127,10 @@ class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
     """The `jti` of the token of our own that it was exchanged from."""
     session: str = ""
     """The subject token's `sid`."""
+    sub: str = ""
+    """What the issuer of the subject token calls the subject."""
+    issuer: str = ""
+    """The `iss` of the subject token; empty for a machine with its client's credentials."""
     scope: tuple[str, ...] | None = None
     """The permissions that it may hold at most, by what was asked for and what the client may;
     None for all."""

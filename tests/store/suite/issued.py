@@ -25,6 +25,8 @@ TOKEN = IssuedToken(
     scope=("read:pages",),
     permissions=("read:pages",),
     roles=("acme/editor",),
+    sub="anne",
+    issuer="https://id.example",
 )
 
 
