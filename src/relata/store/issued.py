@@ -37,6 +37,7 @@ class _Contents(msgspec.Struct, frozen=True, array_like=True):
     roles: tuple[str, ...]
     sub: str
     issuer: str
+    by_product: dict[str, tuple[str, ...]]
 
 
 class IssuedTokens:
@@ -47,9 +48,7 @@ class IssuedTokens:
 
     def add(self, token: IssuedToken) -> IssuedToken:
         """Store a token; return it with its id."""
-        contents = _Contents(
-            token.products, token.scope, token.permissions, token.roles, token.sub, token.issuer
-        )
+        contents = _Contents(*(getattr(token, name) for name in _Contents.__struct_fields__))
         values = {name: getattr(token, name) for name in _PLAIN}
         with self._database.writing() as transaction:
             added = transaction.connection.execute(

@@ -136,6 +136,8 @@ class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
     None for all."""
     permissions: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
+    by_product: dict[str, tuple[str, ...]] = {}
+    """The permissions by product, where the audience has several."""
     state: TokenState = TokenState.VALID
 
 

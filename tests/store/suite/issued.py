@@ -27,6 +27,7 @@ TOKEN = IssuedToken(
     roles=("acme/editor",),
     sub="anne",
     issuer="https://id.example",
+    by_product={"wiki": ("read:pages",), "files": ()},
 )
 
 
