@@ -44,6 +44,7 @@ _RELATION = re.compile(_SEGMENT)
 _ID_REFUSED = re.compile(r"[\s#\[\]]")
 _CAVEAT = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9/_|-]{0,127}")
 _EXPIRATION = re.compile(r"\[expiration:([^\[\]\"]*)\]\Z")
+_MORE_AFTER_EXPIRATION = re.compile(r"\[expiration:[^\[\]\"{]*\]\[")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -358,6 +359,12 @@ def moment_text(moment: datetime) -> str:
 
 def _parse_traits(text: str, field: str) -> tuple[CaveatRef | None, datetime | None]:
     """Read `[caveat:{…}][expiration:…]`, either of which may be missing."""
+    if _MORE_AFTER_EXPIRATION.match(text):
+        raise InvalidArgumentError(
+            f"`{_shorten(text)}` has the expiration before its end; "
+            "write the caveat before the expiration, `[caveat][expiration:moment]`",
+            field=field,
+        )
     expires_at = None
     expiration = _EXPIRATION.search(text)
     if expiration:
@@ -382,7 +389,9 @@ def _context_values(text: str, field: str) -> dict[str, Any]:
     _check_context_size(len(text), field)
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+    except RecursionError:
+        raise _too_deep().within(field) from None
+    except (msgspec.DecodeError, UnicodeEncodeError):
         raise InvalidArgumentError(
             f"the caveat's context `{_shorten(text)}` is not a JSON object", field=field
         ) from None
@@ -391,8 +400,8 @@ def _context_values(text: str, field: str) -> dict[str, Any]:
 def context_text(values: Mapping[str, Any]) -> str:
     """Write a context as a JSON object with sorted keys: equal contexts are equal texts.
 
-    Raises ContextError where a value is not one that JSON has: an infinite number, a key that is
-    not a string, an object of a program's own.
+    Raises ContextError where a value is not one that JSON has (an infinite number, a key that is
+    not a string, an object of a program's own), or is nested deeper than `MAX_CONTEXT_DEPTH`.
     """
     try:
         _require_json(values, MAX_CONTEXT_DEPTH)
@@ -402,20 +411,27 @@ def context_text(values: Mapping[str, Any]) -> str:
 
 
 def _require_json(value: object, depth: int) -> None:
-    """Raise ValueError unless JSON can carry a value there and back unchanged."""
+    """Raise ValueError unless JSON can carry a value there and back unchanged, and ContextError
+    where it is nested deeper than `depth`."""
     match value:
         case None | bool() | int() | str():
             return
         case float() if math.isfinite(value):
             return
-        case dict() | Mapping() if depth and all(isinstance(key, str) for key in value):
+        case dict() | Mapping() | list() | tuple() if not depth:
+            raise _too_deep()
+        case dict() | Mapping() if all(isinstance(key, str) for key in value):
             items: Iterable[object] = value.values()
-        case list() | tuple() if depth:
+        case list() | tuple():
             items = value
         case _:
             raise ValueError
     for item in items:
         _require_json(item, depth - 1)
+
+
+def _too_deep() -> ContextError:
+    return ContextError(f"the context is nested more than {MAX_CONTEXT_DEPTH} levels deep")
 
 
 def _context_text(values: Mapping[str, Any], field: str) -> str:
@@ -498,13 +514,22 @@ def _check_id(id_: str, field: str) -> None:
     if not id_:
         raise InvalidArgumentError("the id after `:` is empty", field=field)
     if not id_.isprintable() or _ID_REFUSED.search(id_):
+        refused = next(filter(None, map(_refused, id_)))
         raise InvalidArgumentError(
-            f"the id {_shorten(ascii(id_))} has a character that ids cannot have: "
-            "whitespace, control characters, `#`, `[` and `]`",
+            f"the id {_shorten(ascii(id_))} has {refused}; "
+            "ids have printable characters, but no whitespace, `#`, `[` and `]`",
             field=field,
         )
     if len(id_) > MAX_ID_BYTES or len(id_.encode()) > MAX_ID_BYTES:
         raise InvalidArgumentError(f"an id is longer than {MAX_ID_BYTES} bytes", field=field)
+
+
+def _refused(character: str) -> str:
+    """What a character is that ids cannot have; nothing for any other."""
+    if _ID_REFUSED.match(character):
+        whitespace = f"whitespace (U+{ord(character):04X})"
+        return whitespace if character.isspace() else f"`{character}`"
+    return "" if character.isprintable() else f"U+{ord(character):04X}, which is not printable"
 
 
 def _shorten(text: str, limit: int = 80) -> str:

@@ -94,7 +94,8 @@ def test_names_of_functions_may_be_parameters(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["bool", "bytes", "double", "int", "list", "map", "string", "type"]
+    "name",
+    ["bool", "bytes", "double", "dyn", "int", "list", "map", "optional_type", "string", "type"],
 )
 def test_types_may_not_be_parameters(name: str) -> None:
     assert (name, 0, f"`{name}` is a type of CEL; choose another name") in faults(

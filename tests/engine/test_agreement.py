@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -77,6 +78,26 @@ def test_checks_that_search_backwards_answer_the_same(world: World) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(check, "WIDE", 1)
         patch.setattr(check, "_WORTHWHILE", 0)
+        assert next(world_disagreements(world), None) is None
+
+
+@quick
+@given(worlds())
+def test_checks_that_search_thoroughly_answer_the_same(world: World) -> None:
+    """What a run otherwise does after its first find, it does here from the start."""
+    search_of = check._search
+
+    def thorough(*arguments: Any) -> check.Search:
+        search, memory = search_of(*arguments), arguments[4]
+
+        def searching(run: check.Run, starts: Collection[int]) -> bool:
+            run.fruitful.add(memory)
+            return search(run, starts)
+
+        return searching
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check, "_search", thorough)
         assert next(world_disagreements(world), None) is None
 
 

@@ -52,6 +52,11 @@ def test_a_file_without_imports_is_its_own_text(tmp_path: Path) -> None:
     assert same(compile_file(str(tmp_path / ROOT)), schema)
 
 
+def test_a_byte_order_mark_at_the_start_of_a_file_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "main.zed").write_bytes(b"\xef\xbb\xbfdefinition user {}\n")
+    assert compile_file(tmp_path / "main.zed").text == "definition user {}\n"
+
+
 def test_imported_definitions_come_first_and_only_once(tmp_path: Path) -> None:
     path = written(
         tmp_path,

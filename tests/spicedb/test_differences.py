@@ -17,7 +17,9 @@ from relata import Relata
 from relata.errors import SchemaParseError, SchemaTypeError
 from relata.relationships import (
     WILDCARD,
+    CaveatRef,
     ObjectRef,
+    Relationship,
     SubjectRef,
     create,
     parse_object,
@@ -521,11 +523,15 @@ class TestCaveats:
         [
             ("ip ipaddress", "ip.in_cidr('10.0.0.0/8')", {"ip": "::ffff:10.1.2.3"}, False, True),
             ("ip ipaddress", "ip.in_cidr('::/0')", {"ip": "::ffff:10.1.2.3"}, True, False),
+            ("ip ipaddress", "ip.in_cidr('::ffff:10.0.0.0/104')", {"ip": "10.1.1.1"}, False, True),
             ("tags map<any>", "tags.isSubtreeOf({'a': 'x'})", {"tags": {"a": "x"}}, BROKEN, True),
             ("tags map<any>", "tags.isSubtreeOf(tags)", {"tags": {"a": [1]}}, BROKEN, True),
             ("count uint", "count + 1 == 3", {"count": 2}, BROKEN, True),
             ("count uint", "string(count) == '2'", {"count": 2}, BROKEN, True),
             ("tags map<any>", "has(tags.a.b)", {"tags": {"a": 1}}, False, BROKEN),
+            ("said string", "bool(said)", {"said": "T"}, True, BROKEN),
+            ("said string", "!bool(said)", {"said": "F"}, True, BROKEN),
+            ("said string", "bool(said)", {"said": "t"}, True, True),
             ("num double", "num / num < 1.0", {"num": 0}, BROKEN, False),
             ("num int", "[1].all(num, num > 0)", {}, missing("num"), True),
             ("num int", "num == 9007199254740992", {"num": 9_007_199_254_740_993}, True, False),
@@ -559,6 +565,24 @@ class TestCaveats:
         with pytest.raises(SchemaTypeError):
             compile_schema(text)
 
+    @pytest.mark.parametrize("name", ["dyn", "optional_type"])
+    def test_a_type_of_cel_names_no_parameter(self, spicedb: SpiceDB, name: str) -> None:
+        """SpiceDB's library takes these two for parameters, and refuses the other types; ours
+        takes all of them for types."""
+        text = _caveated(f"{name} int", f"{name} == 1")
+        assert spicedb.write_schema(text) is None
+        with pytest.raises(SchemaTypeError, match=f"`{name}` is a type of CEL"):
+            compile_schema(text)
+
+    def test_a_string_may_stand_in_three_apostrophes(self, spicedb: SpiceDB) -> None:
+        """CEL has them beside three quotation marks; SpiceDB's lexer knows the latter alone."""
+        text = _caveated("who string", "who == '''it's'''")
+        refused = spicedb.write_schema(text)
+        assert refused is not None
+        assert "TokenTypeError" in refused.message
+        compile_schema(text)
+        assert spicedb.write_schema(text.replace("'''", '"""')) is None
+
 
 def _caveated(parameters: str, expression: str) -> str:
     return f"""
@@ -576,6 +600,40 @@ class TestSchemas:
         text = f"use expiration\n{text}"
         assert spicedb.write_schema(text) is None
         with pytest.raises(SchemaParseError, match="expected `expiration`"):
+            compile_schema(text)
+
+    def test_a_caveat_has_a_name_that_a_relationship_can_give(self, spicedb: SpiceDB) -> None:
+        """SpiceDB takes any letter in the name of a caveat, which no relationship can then name."""
+        text = _caveated("flag bool", "flag").replace("cav(", "caf\xe9(")
+        text = text.replace("with cav", "with caf\xe9")
+        assert spicedb.write_schema(text) is None
+        item = Relationship(
+            ObjectRef("doc", "1"), "viewer", SubjectRef("user", "a"), CaveatRef("caf\xe9")
+        )
+        assert spicedb.write_each(text, [item]) == [False]
+        with pytest.raises(SchemaTypeError, match="`caf\xe9` cannot name a caveat"):
+            compile_schema(text)
+
+    def test_a_partial_is_there_once(self, spicedb: SpiceDB) -> None:
+        """SpiceDB forgets the first of two partials of one name, without a word; of two
+        definitions or caveats it refuses the second, as is done here."""
+        text = """
+            use partial
+            partial owned {
+                relation owner: user
+            }
+            partial owned {
+                relation holder: user
+            }
+            definition user {
+                ...owned
+                permission act = holder
+            }"""
+        assert spicedb.write_schema(text) is None
+        lost = spicedb.write_schema(text.replace("act = holder", "act = owner"))
+        assert lost is not None
+        assert "`owner` not found" in lost.message
+        with pytest.raises(SchemaTypeError, match="there is a partial `owned` already"):
             compile_schema(text)
 
 

@@ -19,7 +19,10 @@ from relata.caveats.syntax import Program, as_expression, read_program, without_
 from relata.caveats.types import Type
 
 RESERVED = frozenset(
-    ["bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "string", "type", "uint"]
+    [
+        *("bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "optional_type"),
+        *("string", "type", "uint"),
+    ]
 )
 """The names of CEL's own types, which no parameter can have."""
 

@@ -30,6 +30,7 @@ from relata.engine.lookup_resources import lookup_resources
 from relata.engine.lookup_subjects import Found, lookup_subjects
 from relata.engine.plan import Numbering, Plan, nesting
 from relata.engine.reading import HOPEFULLY
+from relata.engine.touched import Asker, Watch, Whom, asked_kinds
 from relata.engine.unknown import missing_context
 from relata.errors import (
     InvalidArgumentError,
@@ -42,8 +43,10 @@ from relata.relationships import (
     WILDCARD,
     Kind,
     ObjectRef,
+    Operation,
     Relationship,
     SubjectRef,
+    Update,
     relationship_kind,
     to_microseconds,
 )
@@ -51,6 +54,7 @@ from relata.schema import Definition, Schema
 
 __all__ = [
     "Answer",
+    "Asker",
     "Engine",
     "ExpandNode",
     "ExplainNode",
@@ -59,6 +63,8 @@ __all__ = [
     "FoundSubjects",
     "Permissionship",
     "Session",
+    "Watch",
+    "Whom",
     "WorkLimits",
 ]
 
@@ -121,7 +127,7 @@ class Engine:
         """
         added = list(relationships)
         replaced = [edge for item in added for edge in self._edges_of_key(item)]
-        return view.changed(added=self._edges(added), removed=replaced)
+        return view.changed(added=self.edges(added), removed=replaced)
 
     def before(self, view: View, changes: Iterable[tuple[bool, Relationship]]) -> View:
         """A view as it was before some changes, each an addition or not, in their order.
@@ -132,9 +138,32 @@ class Engine:
         for added, relationship in changes:
             first.setdefault(relationship, added)
         return view.changed(
-            added=self._edges(it for it, added in first.items() if not added),
-            removed=self._edges(it for it, added in first.items() if added),
+            added=self.edges(it for it, added in first.items() if not added),
+            removed=self.edges(it for it, added in first.items() if added),
         )
+
+    def watch(
+        self, subject_type: str, names: Iterable[tuple[str, str]], asked: Collection[str]
+    ) -> Watch:
+        """What the answers to some names (`capability`, `held`) read, for subjects of a type.
+
+        `asked` are the relations that exist only for a question. Raises UnknownDefinitionError and
+        UnknownRelationError.
+        """
+        self.definition(subject_type, field="subject_type")
+        plan, checks = self.compiled(subject_type, "")
+        numbers = [self.number(*name, type_field="names", field="names") for name in names]
+        return Watch(plan, checks, numbers, asked_kinds(plan, asked))
+
+    def after(self, view: View, updates: Iterable[Update]) -> View:
+        """A view as it will be after updates, which the schema must allow."""
+        added: list[Relationship] = []
+        gone: list[Relationship] = []
+        for update in updates:
+            kept = gone if update.operation is Operation.DELETE else added
+            kept.append(update.relationship)
+        edges = [*self.edges(gone), *(edge for item in gone for edge in self._edges_of_key(item))]
+        return self.extend(view.changed(removed=edges), added)
 
     def without_stored(self, view: View, relations: Collection[str]) -> View:
         """A view that sees nothing stored of some relations (`organization#chosen_by`)."""
@@ -144,7 +173,8 @@ class Engine:
             if f"{kind.resource_type}#{kind.relation}" in relations
         )
 
-    def _edges(self, relationships: Iterable[Relationship]) -> Iterator[Edge]:
+    def edges(self, relationships: Iterable[Relationship]) -> Iterator[Edge]:
+        """Relationships as a view has them, but for those that the schema does not allow."""
         for relationship in relationships:
             number = self._numbering.kind_number.get(relationship_kind(relationship))
             if number is not None:

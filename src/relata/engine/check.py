@@ -19,10 +19,10 @@ for all readings.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from relata.caveats import Outcome
-from relata.engine.conditions import Conditions
+from relata.engine.conditions import Conditions, Missing
 from relata.engine.lookup_resources import BackwardSearch
 from relata.engine.plan import (
     AllOf,
@@ -41,7 +41,7 @@ from relata.engine.plan import (
 )
 from relata.engine.reading import SURELY, Reading
 from relata.engine.solve import Fixed, Grounding, solve
-from relata.errors import LimitExceededError
+from relata.errors import LimitExceededError, RelataError
 from relata.graph import Adjacency, Trait, View
 
 
@@ -49,15 +49,18 @@ class Run:
     """What one subject's questions over one view share: a budget, and what is already known.
 
     A `steps` is one relationship followed from one node to another. What is known is keyed by
-    function and node, so it holds for this subject and this view only.
+    function and node, so it holds for this subject and this view only. `fruitful` are the searches
+    that have found something, and `missing` is what is known of what conditional answers wait for.
     """
 
     __slots__ = (
         "conditions",
         "forward",
         "found",
+        "fruitful",
         "known",
         "met_unknown",
+        "missing",
         "searching",
         "steps",
         "subject",
@@ -73,6 +76,8 @@ class Run:
         self.steps = steps
         self.known: dict[int, dict[int, bool]] = {}
         self.found: dict[int, set[int]] = {}
+        self.fruitful: set[int] = set()
+        self.missing: dict[tuple[int, int, bool], Missing[RelataError]] = {}
         self.searching: set[int] = set()
 
     def spend(self, steps: int) -> None:
@@ -209,7 +214,7 @@ class Checks:
             case Same():
                 return _same
             case Call(target) if self._plan.calls(target) > _MANY_CALLS:
-                return self._remembered(target, reading)
+                return self.remembered(target, reading)
             case Call(target):
                 return self.of(target, reading)
             case Through(kind, target) if target in self._plan.looping:
@@ -219,7 +224,7 @@ class Checks:
                     return _through_search_if(kind, search, reading.unknown)
                 return _through_search(kind, search)
             case Through(kind, target) if kind in self._conditional:
-                return _through_if(kind, self._remembered(target, reading), reading.unknown)
+                return _through_if(kind, self.remembered(target, reading), reading.unknown)
             case Through(kind, target):
                 return self._through(kind, target, reading)
             case Every(steps):
@@ -236,7 +241,7 @@ class Checks:
 
     def _every(self, steps: Iterable[tuple[int, int | None]], reading: Reading) -> Check:
         made = [
-            (kind, None if target is None else self._remembered(target, reading))
+            (kind, None if target is None else self.remembered(target, reading))
             for kind, target in steps
         ]
         if any(kind in self._conditional for kind, _ in made):
@@ -244,7 +249,7 @@ class Checks:
         return _every(made)
 
     def _through(self, kind: int, number: int, reading: Reading) -> Check:
-        target = self._remembered(number, reading)
+        target = self.remembered(number, reading)
         exact = number not in self._plan.undefinable and number not in self._plan.uncertain
 
         def through(run: Run, node: int) -> bool:
@@ -298,7 +303,7 @@ class Checks:
         conditional = any(kind in self._conditional for kind in kinds_read(term))
         return any(True for _ in references(term)), conditional
 
-    def _remembered(self, number: int, reading: Reading) -> Check:
+    def remembered(self, number: int, reading: Reading) -> Check:
         """The function of a name, wrapped to ask once a node where asking again may be dear.
 
         Without it a ladder of shared parents would be walked once for every way up.
@@ -592,17 +597,22 @@ def _search(
     """Search from one member at some nodes: true as soon as any leaf met is true.
 
     A search that ends without one has met everything that could make any node it met true, so
-    all of them are known to be false. That is all it remembers, and it is exact for this run.
+    all of them are known to be false. One that finds a leaf knows little of the nodes it met. A
+    check seldom asks again after that; from then on a run searches thoroughly.
     """
+    settle = _thorough(size, leaves, edges, unknown)
 
     def search(run: Run, starts: Collection[int]) -> bool:
-        false = run.known_to(memory)
-        stack = [key for start in starts if (key := start * size + entry) not in false]
+        known = run.known_to(memory)
+        if memory in run.fruitful:
+            return any(settle(run, start * size + entry, known) for start in starts)
+        stack = [key for start in starts if (key := start * size + entry) not in known]
         seen = set(stack)
         while stack:
             node, member = divmod(stack.pop(), size)
             for leaf in leaves[member]:
                 if leaf(run, node):
+                    run.fruitful.add(memory)
                     return True
             for kind, target, conditional in edges[member]:
                 others = (node,) if kind == _SAME_NODE else run.forward[kind].get(node)
@@ -611,12 +621,79 @@ def _search(
                 run.spend(len(others))
                 for other in others:
                     key = other * size + target
-                    if key not in seen and key not in false:
+                    if key not in seen and key not in known:
                         if conditional and not run.holds(kind, node, other, unknown):
                             continue
                         seen.add(key)
                         stack.append(key)
-        false.update(dict.fromkeys(seen, False))
+        known.update(dict.fromkeys(seen, False))
         return False
 
     return search
+
+
+def _thorough(
+    size: int,
+    leaves: Sequence[Sequence[Check]],
+    edges: Sequence[Sequence[_LoopEdge]],
+    unknown: bool,
+) -> Callable[[Run, int, dict[int, bool]], bool]:
+    """Search from one node, depth first, so that every node met is known when the search ends.
+
+    Nodes that lead to each other are found as Gabow does it ("Path-based depth-first search for
+    strong and biconnected components", 2000); they are false when all is that they lead to. All
+    nodes that are met and not known lead to the one that is looked at: if it is true, they are.
+    """
+
+    def ahead_of(run: Run, key: int, known: Mapping[int, bool]) -> list[int] | None:
+        """The nodes that one leads to and that are not known to be false; None if it is true."""
+        node, member = divmod(key, size)
+        if any(leaf(run, node) for leaf in leaves[member]):
+            return None
+        ahead: list[int] = []
+        for kind, target, conditional in edges[member]:
+            others = (node,) if kind == _SAME_NODE else run.forward[kind].get(node) or ()
+            run.spend(len(others))
+            for other in others:
+                answer = known.get(other * size + target)
+                if answer is False or (conditional and not run.holds(kind, node, other, unknown)):
+                    continue
+                if answer:
+                    return None
+                ahead.append(other * size + target)
+        return ahead
+
+    def settle(run: Run, start: int, known: dict[int, bool]) -> bool:
+        if start in known:
+            return known[start]
+        met: list[int] = []  # and not known yet
+        places: dict[int, int] = {}
+        bounds: list[int] = []  # places in `met`, from each of which on nodes lead to each other
+        way: list[tuple[int, list[int]]] = [(-1, [start])]
+        while way:
+            place, ahead = way[-1]
+            if not ahead:
+                way.pop()
+                if bounds and bounds[-1] == place:
+                    bounds.pop()
+                    known.update(dict.fromkeys(met[place:], False))
+                    del met[place:]
+                continue
+            key = ahead.pop()
+            if key in known:  # and false: what is true ends the search
+                continue
+            if key in places:
+                while bounds[-1] > places[key]:
+                    bounds.pop()
+                continue
+            further = ahead_of(run, key, known)
+            if further is None:
+                known.update(dict.fromkeys((*met, key), True))
+                return True
+            place = places[key] = len(met)
+            bounds.append(place)
+            way.append((place, further))
+            met.append(key)
+        return False
+
+    return settle

@@ -8,17 +8,41 @@ like something unknown: it matters only where the answer rests on it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from relata.caveats import Caveat, Outcome
 from relata.graph import Trait
+
+T = TypeVar("T")
 
 EVALUATION_STEPS = 20
 """What evaluating a caveat costs of a question's budget at least, in relationships followed."""
 _STEP_NANOSECONDS = 1_000
 """How long an evaluation may take for each step that it costs."""
+
+
+class Missing(msgspec.Struct, Generic[T], frozen=True):
+    """The names of the parameters that an answer waits for and, if a caveat has failed that it
+    rests on, which."""
+
+    names: frozenset[str] = frozenset()
+    failed: T | None = None
+
+    @classmethod
+    def of_all(cls, parts: Iterable[Missing[T]]) -> Missing[T]:
+        """What an answer waits for that waits for all of these; of failures, the first."""
+        names: frozenset[str] = frozenset()
+        failed: T | None = None
+        for part in parts:
+            if not part.names <= names:
+                names |= part.names
+            if failed is None:
+                failed = part.failed
+        return cls(names, failed)
 
 
 class Conditions:

@@ -72,10 +72,11 @@ def explain(plan: Plan, checks: Checks, run: Run, number: int, node: int) -> Exp
     root = Part(number, node)
     explanation = _Explanation(parts)
     if not parts.reads(root, SURELY) and parts.reads(root, HOPEFULLY):
-        for followed, outcome in parts.waits_for(root, subtracted=False):
-            if isinstance(outcome, RelataError):
-                where = explanation.relationship(followed)
-                raise type(outcome)(f"{outcome.message}, at `{where}`", field=outcome.field)
+        failed = parts.missing(root, subtracted=False).failed
+        if failed is not None:
+            followed, error = failed
+            where = explanation.relationship(followed)
+            raise type(error)(f"{error.message}, at `{where}`", field=error.field)
     return explanation.part(root)
 
 
@@ -433,14 +434,8 @@ class _Explanation:
         if answer is Permissionship.ALLOWED:
             return (), False
         is_conditional = answer is Permissionship.CONDITIONAL
-        outcomes = [
-            outcome
-            for _, outcome in self._parts.waits_for(
-                part, subtracted=subtracted and not is_conditional
-            )
-        ]
-        names = frozenset[str]().union(*(it for it in outcomes if isinstance(it, frozenset)))
-        return tuple(sorted(names)), any(isinstance(it, RelataError) for it in outcomes)
+        missing = self._parts.missing(part, subtracted=subtracted and not is_conditional)
+        return tuple(sorted(missing.names)), missing.failed is not None
 
     def _condition(self, followed: Followed, outcome: Outcome) -> Condition:
         if followed.kind not in self._parts.plan.numbering.conditional:

@@ -11,8 +11,11 @@ from typing import NamedTuple
 
 from relata.caveats import Outcome
 from relata.engine.check import WIDE, Checks, Run
+from relata.engine.conditions import Missing
 from relata.engine.plan import NOBODY, AnyOf, Every, Plan, Term, Through
 from relata.engine.reading import HOPEFULLY, SURELY, Reading
+from relata.engine.unknown import gather
+from relata.errors import RelataError
 from relata.relationships import Kind
 from relata.schema import (
     Arrow,
@@ -49,6 +52,15 @@ class Followed(NamedTuple):
     leads_to: Part | bool
 
 
+Failure = tuple[Followed, RelataError]
+"""A relationship whose caveat has failed, and how."""
+
+_At = tuple[Part, bool]
+"""A part, and whether it is subtracted."""
+_PART_STEPS = 5
+"""What looking at a part that may be unknown costs of a question's budget."""
+
+
 class Parts:
     """What every part says of one subject, in one run."""
 
@@ -60,6 +72,7 @@ class Parts:
         self._declared: dict[tuple[int, tuple[int, ...]], Relation | Expression] = {}
         self._arrows: dict[tuple[int, tuple[int, ...]], Term] = {}
         self._known: dict[tuple[Part, Reading], bool] = {}
+        self._missing: dict[_At, Missing[Failure]] = {}
 
     # The schema
 
@@ -280,20 +293,26 @@ class Parts:
             if self.is_open(operand, subtracted=turned):
                 yield operand, turned
 
-    def waits_for(self, part: Part, *, subtracted: bool) -> Iterator[tuple[Followed, Outcome]]:
-        """The relationships, with what their caveats say, that decide what a part says."""
-        pending = [(part, subtracted)]
-        seen = set()
-        while pending:
-            at, turned = key = pending.pop()
-            if key in seen or not self.is_open(at, subtracted=turned):
-                continue
-            seen.add(key)
-            for followed in self.open_followed(at, subtracted=turned):
-                yield followed, self.outcome(followed)
-                if isinstance(followed.leads_to, Part):
-                    pending.append((followed.leads_to, turned))
-            pending.extend(self.open_operands(at, subtracted=turned))
+    def missing(self, part: Part, *, subtracted: bool) -> Missing[Failure]:
+        """What a part waits for, where it adds or is subtracted."""
+        return gather((part, subtracted), self._look, self._missing)
+
+    def _look(self, at: _At) -> tuple[Missing[Failure], Collection[_At]]:
+        """What a part waits for by itself, and the parts that it waits for."""
+        part, subtracted = at
+        self.run.spend(_PART_STEPS)
+        if not self.is_open(part, subtracted=subtracted):
+            return Missing(), ()
+        followed = self.open_followed(part, subtracted=subtracted)
+        further = {(it.leads_to, subtracted) for it in followed if isinstance(it.leads_to, Part)}
+        further.update(self.open_operands(part, subtracted=subtracted))
+        return Missing.of_all([self._missing_of(it) for it in followed]), further
+
+    def _missing_of(self, followed: Followed) -> Missing[Failure]:
+        outcome = self.outcome(followed)
+        if isinstance(outcome, RelataError):
+            return Missing(failed=(followed, outcome))
+        return Missing() if isinstance(outcome, bool) else Missing(outcome)
 
 
 def readings(*, subtracted: bool) -> tuple[Reading, Reading]:

@@ -16,7 +16,7 @@ with a join, a meet and a difference.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from typing import Generic, Protocol, TypeVar
@@ -28,11 +28,12 @@ from relata.engine.plan import AllOf, AnyOf, Call, Every, Minus, Term, Through
 from relata.graph import View
 
 T = TypeVar("T")
+N = TypeVar("N", bound=Hashable)
 
 EQUATION_STEPS = 50
 """What making an equation costs of a question's budget, in relationships followed."""
 EVALUATION_STEPS = 5
-"""What evaluating one again costs."""
+"""What evaluating one again costs, besides one for each of its parts."""
 
 Key = tuple[int, int, int]
 """A name's number, a node, and 0; or for the n-th subtracted part of its term, n from 1."""
@@ -266,7 +267,7 @@ def solve(
     }
     needing = Counter[Key]() if wanted is None else Counter(chain.from_iterable(needs.values()))
     values: dict[Key, Fixed[T]] = {}
-    for members in _in_order(needs):
+    for members in in_order(needs):
         if len(members) == 1 and (first := next(iter(members))) not in needs[first]:
             values[first] = _evaluate(equations[first], values, algebra)
         else:
@@ -277,12 +278,12 @@ def solve(
     return values
 
 
-def _in_order(needs: Mapping[Key, Collection[Key]]) -> Iterable[Collection[Key]]:
-    """The equations that depend on each other, together; those that others need come first."""
+def in_order(needs: Mapping[N, Collection[N]]) -> Iterable[Collection[N]]:
+    """The nodes that need each other, together; those that others need come first."""
     try:  # without a cycle, a third of the time
         return [(key,) for key in TopologicalSorter(needs).static_order()]
     except CycleError:
-        graph: nx.DiGraph[Key] = nx.DiGraph(needs)
+        graph: nx.DiGraph[N] = nx.DiGraph(needs)
         condensed = nx.condensation(graph)
         return [
             condensed.nodes[component]["members"]
@@ -319,6 +320,32 @@ def _variables(equation: Equation[T], subtracted: bool = False) -> Iterator[tupl
             yield from _variables(inner, subtracted)
 
 
+def _is_union(equation: Equation[T]) -> bool:
+    if isinstance(equation, Join):
+        return all(map(_is_union, equation.children))
+    return isinstance(equation, Fixed | Variable)
+
+
+def _united(union: Equation[T]) -> Iterator[Fixed[T] | Variable]:
+    if isinstance(union, Join):
+        for child in union.children:
+            yield from _united(child)
+    elif isinstance(union, Fixed | Variable):
+        yield union
+
+
+def _parts(equation: Equation[T]) -> int:
+    match equation:
+        case Join(children) | Meet(children):
+            return sum(_parts(child) for child in children)
+        case Less(base, _):
+            return 1 + _parts(base)
+        case Guarded(inner):
+            return 1 + _parts(inner)
+        case _:
+            return 1
+
+
 def _evaluate(
     equation: Equation[T], values: Mapping[Key, Fixed[T]], algebra: Algebra[T]
 ) -> Fixed[T]:
@@ -329,9 +356,7 @@ def _evaluate(
         return values[key].high
 
     surely = _one_side(equation, low, high, algebra, lower=True)
-    if all(values[key].low == values[key].high for key, _ in _variables(equation)) and _exact(
-        equation
-    ):
+    if _exact(equation) and all(_exact(values[key]) for key, _ in _variables(equation)):
         return Fixed(surely, surely)
     return Fixed(surely, _one_side(equation, high, low, algebra, lower=False))
 
@@ -397,6 +422,7 @@ class _Component(Generic[T]):
         self._equations = equations
         self._outer = outer
         self._algebra = algebra
+        self._costs = {key: EVALUATION_STEPS + _parts(it) for key, it in equations.items()}
         self._dependents: dict[Key, list[Key]] = {key: [] for key in equations}
         for key, equation in equations.items():
             for needed, subtracted in _variables(equation):
@@ -405,6 +431,9 @@ class _Component(Generic[T]):
 
     def solve(self) -> None:
         """Put the values of the equations into `outer`."""
+        if all(map(_is_union, self._equations.values())):
+            self._outer.update(dict.fromkeys(self._equations, self._united()))
+            return
         under = dict.fromkeys(self._equations, self._algebra.bottom)
         while True:
             over = self._least(under, lower=False)
@@ -414,6 +443,21 @@ class _Component(Generic[T]):
             under = higher_under
         for key in self._equations:
             self._outer[key] = Fixed(under[key], over[key])
+
+    def _united(self) -> Fixed[T]:
+        """What each of the equations has, where all are unions: since each leads to every other,
+        what any of them has."""
+        self._spend(sum(self._costs.values()))
+        parts = chain.from_iterable(map(_united, self._equations.values()))
+        known = [
+            part if isinstance(part, Fixed) else self._outer[part.key]
+            for part in parts
+            if isinstance(part, Fixed) or part.key not in self._equations
+        ]
+        low = self._algebra.join([part.low for part in known])
+        if all(map(_exact, known)):
+            return Fixed(low, low)
+        return Fixed(low, self._algebra.join([part.high for part in known]))
 
     def _least(self, assumed: Mapping[Key, T], *, lower: bool) -> dict[Key, T]:
         """The least fixpoint, where what is subtracted is taken from the opposite estimate."""
@@ -435,7 +479,7 @@ class _Component(Generic[T]):
         while queue:
             key = queue.popleft()
             queued.discard(key)
-            self._spend(EVALUATION_STEPS)
+            self._spend(self._costs[key])
             found = _one_side(self._equations[key], value, subtracted, self._algebra, lower=lower)
             if found != values[key]:
                 values[key] = found

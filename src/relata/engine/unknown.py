@@ -7,10 +7,12 @@ does not matter, and nothing below it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from typing import TypeVar
 
 from relata.caveats import Outcome
 from relata.engine.check import Checks, Run
+from relata.engine.conditions import Missing
 from relata.engine.plan import (
     AllOf,
     AnyOf,
@@ -24,7 +26,16 @@ from relata.engine.plan import (
     Through,
 )
 from relata.engine.reading import HOPEFULLY, SURELY, Reading
+from relata.engine.solve import in_order
 from relata.errors import RelataError
+
+N = TypeVar("N", bound=Hashable)
+T = TypeVar("T")
+
+_At = tuple[int, int, bool]
+"""A name's number, a node, and whether it is subtracted."""
+_NAME_STEPS = 5
+"""What looking at a name costs of a question's budget, in relationships followed."""
 
 
 def missing_context(plan: Plan, checks: Checks, run: Run, number: int, node: int) -> frozenset[str]:
@@ -32,11 +43,42 @@ def missing_context(plan: Plan, checks: Checks, run: Run, number: int, node: int
 
     Raises the error of a caveat that the answer rests on, where one has failed.
     """
-    outcomes = list(_Search(plan, checks, run).outcomes(number, node))
-    for outcome in outcomes:
-        if isinstance(outcome, RelataError):
-            raise outcome
-    return frozenset[str]().union(*(it for it in outcomes if isinstance(it, frozenset)))
+    search = _Search(plan, checks, run)
+    missing = gather((number, node, False), search.look, run.missing)
+    if missing.failed is not None:
+        raise missing.failed
+    return missing.names
+
+
+def gather(
+    start: N,
+    look: Callable[[N], tuple[Missing[T], Collection[N]]],
+    known: dict[N, Missing[T]],
+) -> Missing[T]:
+    """What a node waits for, with all that it leads to.
+
+    `look` gives what a node waits for by itself, and what it leads to. What is found of the nodes
+    on the way is added to what is known, so each is looked at once.
+    """
+    own: dict[N, Missing[T]] = {}
+    needs: dict[N, Collection[N]] = {}
+    pending = [start]
+    while pending:
+        node = pending.pop()
+        if node in known or node in needs:
+            continue
+        missing, further = look(node)
+        if further:
+            own[node], needs[node] = missing, further
+            pending.extend(further)
+        else:
+            known[node] = missing
+    waiting = {node: [it for it in needs[node] if it not in known] for node in needs}
+    for together in in_order(waiting):
+        beyond = [known[it] for node in together for it in needs[node] if it in known]
+        found = Missing.of_all([*(own[node] for node in together), *beyond])
+        known.update(dict.fromkeys(together, found))
+    return known[start]
 
 
 class _Search:
@@ -44,21 +86,22 @@ class _Search:
         self._plan = plan
         self._checks = checks
         self._run = run
-        self._pending: list[tuple[int, int, bool]] = []
-        self._seen: set[tuple[int, int, bool]] = set()
+        self._reached: set[_At] = set()
 
-    def outcomes(self, number: int, node: int) -> Iterator[Outcome]:
-        """The outcomes of the caveats that decide the answer, known ones among them."""
-        self._reach(number, node, False)
-        while self._pending:
-            name, at, is_subtracted = self._pending.pop()
-            yield from self._term(self._plan.terms[name], at, is_subtracted)
+    def look(self, at: _At) -> tuple[Missing[RelataError], Collection[_At]]:
+        """The caveats of a name's own relationships that decide its answer, and the names that do.
+
+        Known ones among them.
+        """
+        number, node, is_subtracted = at
+        self._run.spend(_NAME_STEPS)
+        self._reached = set()
+        outcomes = self._term(self._plan.terms[number], node, is_subtracted)
+        missing = Missing.of_all([_missing(outcome) for outcome in outcomes])
+        return missing, self._reached
 
     def _reach(self, number: int, node: int, is_subtracted: bool) -> None:
-        key = (number, node, is_subtracted)
-        if key not in self._seen:
-            self._seen.add(key)
-            self._pending.append(key)
+        self._reached.add((number, node, is_subtracted))
 
     def _term(self, term: Term, node: int, is_subtracted: bool) -> Iterator[Outcome]:
         if not self._is_unknown(term, node, is_subtracted):
@@ -91,7 +134,7 @@ class _Search:
             for other in self._at(kind, node):
                 outcome = self._edge(kind, node, other)
                 found = [
-                    self._checks.of(target, reading)(self._run, other)
+                    self._checks.remembered(target, reading)(self._run, other)
                     for reading in _readings(is_subtracted)
                 ]
                 holds = [
@@ -119,6 +162,12 @@ class _Search:
         found = self._run.forward[kind].get(node) or ()
         self._run.spend(len(found))
         return found
+
+
+def _missing(outcome: Outcome) -> Missing[RelataError]:
+    if isinstance(outcome, bool):
+        return Missing()
+    return Missing(failed=outcome) if isinstance(outcome, RelataError) else Missing(outcome)
 
 
 def _readings(is_subtracted: bool) -> tuple[Reading, Reading]:

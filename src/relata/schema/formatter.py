@@ -262,10 +262,17 @@ class _Formatter:
 
 
 class _Page:
-    """The lines written so far; the last is being written."""
+    """The lines written so far; the last is being written, and may have line ends of a comment.
+
+    A line is kept in the pieces it is written in, so that a long one costs no more than it has.
+    """
 
     def __init__(self) -> None:
-        self._lines: list[str] = []
+        self._lines: list[list[str]] = []
+        self.column = 0
+        """How wide the last line is, from its last line end."""
+        self._indent = ""
+        self._is_blank = True
         self._last_type = ""
         self._after_line_comment = False
 
@@ -279,39 +286,31 @@ class _Page:
         """Whether a comment can be written behind what is there."""
         return bool(self._lines) and not self._after_line_comment
 
-    @property
-    def column(self) -> int:
-        """How wide the last line is."""
-        return len(self._last_line.expandtabs(_TAB))
-
-    @property
-    def _last_line(self) -> str:
-        return self._lines[-1].rpartition("\n")[2]
-
     def text(self) -> str:
         """All lines, each with its end."""
-        return "".join(f"{line}\n" for line in self._lines)
+        return "".join(f"{''.join(pieces)}\n" for pieces in self._lines)
 
     def new_line(self, indent: int, *, empty_line: bool = False) -> None:
         """Begin a line, with an empty one above it, unless it is the first."""
         if empty_line and self._lines:
-            self._lines.append("")
-        self._lines.append("\t" * indent)
+            self._lines.append([])
+        self.add_line("\t" * indent)
         self._after_line_comment = False
 
     def add_line(self, line: str) -> None:
         """Write a whole line."""
-        self._lines.append(line)
+        self._lines.append([])
+        self._begin()
+        self._append(line)
 
     def write(self, text: str, type_: str = "") -> None:
         """Go on with the line; a token gives its type, for what comes behind it."""
-        self._lines[-1] += text
+        self._append(text)
         self._last_type = type_ or self._last_type
 
     def write_comment(self, comment: Comment) -> None:
         """Go on with a comment, whose further lines get the indentation of this one."""
-        indent = self._last_line[: len(self._last_line) - len(self._last_line.lstrip("\t "))]
-        self._lines[-1] += _indented(comment, indent)
+        self._append(_indented(comment, self._indent))
         self._after_line_comment = comment.is_line
 
     def put(self, token: CommentedToken, indent: int, *, fresh: bool) -> None:
@@ -324,15 +323,29 @@ class _Page:
         for comment in token.comments:
             if comment.lines_before:
                 self.new_line(indent)
-            elif self._last_line.strip() and self._last_type != "LPAR":
+            elif not self._is_blank and self._last_type != "LPAR":
                 self.write(" ")
             self.write_comment(comment)
             self._last_type = "COMMENT"
         if token.comments and token.lines_before:
             self.new_line(indent)
-        if self._last_line.strip():
+        if not self._is_blank:
             self.write(_space(self._last_type, token.type))
         self.write(token.text, token.type)
+
+    def _begin(self) -> None:
+        self.column, self._indent, self._is_blank = 0, "", True
+
+    def _append(self, text: str) -> None:
+        self._lines[-1].append(text)
+        _, line_end, last = text.rpartition("\n")
+        if line_end:
+            self._begin()
+        if self._is_blank:
+            self._indent += last[: len(last) - len(last.lstrip("\t "))]
+            self._is_blank = not last.strip()
+        since_tab = self.column % _TAB
+        self.column += len(f"{' ' * since_tab}{last}".expandtabs(_TAB)) - since_tab
 
 
 def _seen(mark: Comment | CommentedToken, empty_line: bool | None) -> bool:

@@ -15,6 +15,7 @@ before them, which would otherwise document the definition that follows.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -140,7 +141,7 @@ class _Reading:
 
 def _read(path: Path, name: str) -> _File:
     """Read and parse one file. Raises OSError or SchemaParseError."""
-    content = path.read_bytes()
+    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
         source = Source(content.decode(), name)
     except UnicodeDecodeError as error:
