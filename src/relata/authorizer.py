@@ -7,8 +7,9 @@ the graph has it before the write returns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -361,6 +362,36 @@ class Relata:
         )
         return _check_result(answer, self._zed_token(revision))
 
+    def check_at_once(
+        self,
+        resource: Object,
+        permission: str,
+        subject: Subject,
+        *,
+        context: Context = NO_CONTEXT,
+        contextual: Iterable[Relationship | str] = (),
+        steps: int | None = None,
+    ) -> CheckResult | None:
+        """Check as `check` does, but only if nothing has to be waited for; otherwise None.
+
+        For a thread that must not stand still behind a long question or a large write, such as
+        one with an event loop. Raises what `check` raises, but for NotFreshError and
+        SnapshotUnavailableError.
+        """
+        object_, asking = object_of(resource), subject_of(subject)
+        answered = self._replica.try_ask(
+            self._prepared(
+                lambda session: session.check(object_, permission, asking, steps=steps),
+                context,
+                contextual,
+                (asking,),
+            )
+        )
+        if answered is None:
+            return None
+        answer, revision = answered
+        return _check_result(answer, self._zed_token(revision))
+
     def check_many(
         self,
         questions: Sequence[Question],
@@ -374,29 +405,40 @@ class Relata:
         parsed = [_attempt(self._requests.question, question) for question in questions]
         asking = {question.subject for question in parsed if not isinstance(question, RelataError)}
 
-        def ask(session: Session) -> list[Answer | RelataError]:
-            sessions = _Sessions(session)
-            return [
-                question
-                if isinstance(question, RelataError)
-                else _attempt(
-                    sessions.of(question).check,
-                    question.resource,
-                    question.permission,
-                    question.subject,
-                )
-                for question in parsed
-            ]
-
-        answers, revision = self._ask(ask, consistency, context, contextual, tuple(asking))
-        checked_at = self._zed_token(revision)
-        return CheckManyResult(
-            tuple(
-                answer if isinstance(answer, RelataError) else _check_result(answer, checked_at)
-                for answer in answers
-            ),
-            checked_at,
+        answers, revision = self._ask(
+            lambda session: _answers(session, parsed),
+            consistency,
+            context,
+            contextual,
+            tuple(asking),
         )
+        checked_at = self._zed_token(revision)
+        return CheckManyResult(_check_results(answers, checked_at), checked_at)
+
+    def foresee(
+        self,
+        updates: Iterable[Update | Relationship | str],
+        questions: Sequence[Question],
+        *,
+        consistency: Consistency = MINIMIZE_LATENCY,
+    ) -> CheckManyResult:
+        """Several checks as they would be answered after a write, which is not made.
+
+        Raises what `write` raises where the schema does not allow the updates; whether they
+        conflict with what is stored is not looked at.
+        """
+        self._requests.require_checks(len(questions))
+        parsed = self._requests.updates(updates)
+        asked = [_attempt(self._requests.question, question) for question in questions]
+
+        def ask(engine: Engine, view: View) -> list[Answer | RelataError]:
+            require_updates(engine.schema, parsed, self.question_only)
+            session = Session(engine, engine.after(view.own(), parsed), self.limits.work)
+            return _answers(session, asked)
+
+        answers, revision = self._replica.ask(ask, consistency)
+        checked_at = self._zed_token(revision)
+        return CheckManyResult(_check_results(answers, checked_at), checked_at)
 
     def expand(
         self,
@@ -473,7 +515,8 @@ class Relata:
         """The ids of all subjects of a kind that have the permission on the resource.
 
         With `subject_relation`, the subjects are usersets: `group`, `member` looks for
-        `group:...#member`.
+        `group:...#member`. A page has the next `limit` ids, be they of subjects that have the
+        permission, have it on a condition, or are excluded.
         """
         object_ = object_of(resource)
         known = self._requests.contextual(contextual)
@@ -496,11 +539,12 @@ class Relata:
             known,
             (),
         )
-        page, more = _cut(_merged(found.ids, found.conditional), after, limit)
+        excluded = frozenset(found.excluded_ids)
+        page, more = _cut(_merged(found.ids, found.conditional, excluded), after, limit)
         return SubjectsResult(
-            tuple(id_ for id_ in page if id_ not in found.conditional),
+            tuple(id_ for id_ in page if id_ not in found.conditional and id_ not in excluded),
             found.wildcard,
-            found.excluded_ids,
+            tuple(id_ for id_ in page if id_ in excluded),
             self._zed_token(revision),
             _next_cursor(question, revision, page, more),
             {id_: found.conditional[id_] for id_ in page if id_ in found.conditional},
@@ -552,6 +596,26 @@ class Relata:
         """The revision that the graph is at."""
         return self._replica.revision
 
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a function after each change of the graph, in the thread that took it in.
+
+        Returns what ends that. The function must be quick, and must not raise.
+        """
+        return self._replica.listen(listener)
+
+    def inspect(
+        self,
+        question: Callable[[Engine, View], T],
+        *,
+        consistency: Consistency = MINIMIZE_LATENCY,
+    ) -> T:
+        """Ask a question of the engine and the graph themselves.
+
+        It must be short, for others wait until it is answered, and done with the view when it
+        returns.
+        """
+        return self._replica.ask(question, consistency)[0]
+
     # What a session is
 
     def _ask(
@@ -562,7 +626,17 @@ class Relata:
         contextual: Iterable[Relationship | str],
         asking: Sequence[SubjectRef],
     ) -> tuple[T, int]:
-        """Ask a question, with contextual relationships, at a revision that is fresh enough.
+        """Ask a question, with contextual relationships, at a revision that is fresh enough."""
+        return self._replica.ask(self._prepared(ask, context, contextual, asking), consistency)
+
+    def _prepared(
+        self,
+        ask: Callable[[Session], T],
+        context: Context,
+        contextual: Iterable[Relationship | str],
+        asking: Sequence[SubjectRef],
+    ) -> Callable[[Engine, View], T]:
+        """A question as the replica takes it; what comes with it has been checked.
 
         `asking` are the subjects of the question, of whom alone a contextual relationship of a
         question-only relation may speak.
@@ -570,10 +644,7 @@ class Relata:
         known = self._requests.contextual(contextual)
         if context:
             self._requests.context_key(context)
-        return self._replica.ask(
-            lambda engine, view: ask(self._session(engine, view, context, known, asking)),
-            consistency,
-        )
+        return lambda engine, view: ask(self._session(engine, view, context, known, asking))
 
     def _session(
         self,
@@ -646,14 +717,38 @@ class _Sessions:
 _ALLOWED = (Permissionship.DENIED, Permissionship.ALLOWED)
 
 
+def _answers(
+    session: Session, questions: Sequence[ParsedQuestion | RelataError]
+) -> list[Answer | RelataError]:
+    """The answers of a session to several questions, and the errors of those without one."""
+    sessions = _Sessions(session)
+    return [
+        question
+        if isinstance(question, RelataError)
+        else _attempt(
+            sessions.of(question).check, question.resource, question.permission, question.subject
+        )
+        for question in questions
+    ]
+
+
+def _check_results(
+    answers: Sequence[Answer | RelataError], checked_at: str
+) -> tuple[CheckResult | RelataError, ...]:
+    return tuple(
+        answer if isinstance(answer, RelataError) else _check_result(answer, checked_at)
+        for answer in answers
+    )
+
+
 def _check_result(answer: Answer, checked_at: str) -> CheckResult:
     if isinstance(answer, frozenset):
         return CheckResult(Permissionship.CONDITIONAL, checked_at, tuple(sorted(answer)))
     return CheckResult(_ALLOWED[answer], checked_at)
 
 
-def _merged(ids: Sequence[str], conditional: Mapping[str, object]) -> Sequence[str]:
-    return sorted([*ids, *conditional]) if conditional else ids
+def _merged(ids: Sequence[str], *further: Collection[str]) -> Sequence[str]:
+    return sorted(chain(ids, *further)) if any(further) else ids
 
 
 def _attempt(function: Callable[..., T], *arguments: object) -> T | RelataError:

@@ -19,6 +19,8 @@
     ├── ConflictError
     │   ├── RelationshipExistsError     relationship_exists
     │   ├── PreconditionFailedError     precondition_failed
+    │   ├── OrganizationConflictError   organization_conflict
+    │   ├── AudienceConflictError       audience_conflict
     │   └── WriteConflictError          write_conflict
     ├── CaveatFailedError               caveat_failed
     ├── LimitExceededError              limit_exceeded
@@ -196,6 +198,18 @@ class PreconditionFailedError(ConflictError):
     """A precondition of the write does not hold."""
 
     code = "precondition_failed"
+
+
+class OrganizationConflictError(ConflictError):
+    """An organization is in the way: one of that name, those below it, or one being deleted."""
+
+    code = "organization_conflict"
+
+
+class AudienceConflictError(ConflictError):
+    """A registered audience is in the way: one of that id, or one that shares a name with it."""
+
+    code = "audience_conflict"
 
 
 class WriteConflictError(ConflictError):

@@ -89,6 +89,7 @@ class Replica:
         self._engines: dict[int, Engine] = {}
         self._lock = threading.Lock()
         self._refresh_lock = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
         self._joined: list[RootTransaction] = []
         self._joined_lock = threading.Lock()
         self._stopping = threading.Event()
@@ -114,6 +115,20 @@ class Replica:
                 return question(*self.current.require()), revision
         return self._ask_the_past(question, exact), exact
 
+    def try_ask(self, question: Callable[[Engine, View], T]) -> tuple[T, int] | None:
+        """Ask a question at the graph's revision, or return None where that has to be waited for.
+
+        It waits neither for a lock (a long question, changes that are taken in) nor for the
+        database. The question must be done with the view when it returns.
+        """
+        self._require_open()
+        if self._joined or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return question(*self.current.require()), self._graph.revision
+        finally:
+            self._lock.release()
+
     def _ask_the_past(self, question: Callable[[Engine, View], T], revision: int) -> T:
         """Ask at an earlier revision: of the graph, with what has changed since undone, or of
         the store, where too much has."""
@@ -133,11 +148,23 @@ class Replica:
 
     def refresh(self) -> None:
         """Take in what has been committed to the database since the last time."""
+        if self._take_in():
+            for listener in tuple(self._listeners):
+                listener()
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a function after each change of the graph, in the thread that took it in; return
+        what ends that. It must be quick, and must not raise."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _take_in(self) -> bool:
+        """Bring the graph to the newest revision; whether it was not there yet."""
         with self._refresh_lock:
             state = self._store.state()
             self._keys.refresh(state.keys_version)
             if state.head == self._graph.revision:
-                return
+                return False
             changes = self._store.changes(after=self._graph.revision, through=state.head)
             current = self.current
             if state.schema_revision != current.schema_revision:
@@ -151,6 +178,7 @@ class Replica:
                         self._graph.remove(change.relationship)
                 self._graph.revision = state.head
                 self.current = current
+            return True
 
     def collect_expired(self) -> int:
         """Remove the relationships that have expired; return how many."""

@@ -60,8 +60,10 @@ class ResourcesResult(msgspec.Struct, frozen=True):
 class SubjectsResult(msgspec.Struct, frozen=True):
     """Ids of subjects, sorted, and with `wildcard` everybody but the excluded and the conditional.
 
-    `conditional` has further ids, each with the context that it lacks. With a `cursor` there are
-    more ids; the rest is whole on every page.
+    `conditional` has further ids, each with the context that it lacks. The three lists are of
+    different ids, and their limit is one for all of them. With a `cursor` there are more, excluded
+    ones too: only all pages together say whom a wildcard leaves out. What is said of the wildcard
+    is the same on every page.
     """
 
     subject_ids: tuple[str, ...]

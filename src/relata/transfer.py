@@ -10,7 +10,7 @@ has a JSON object a line:
 An import touches: what is there already stays, and takes the caveat and expiration of its line.
 Each line is checked against the schema as a write would be. An export is of one revision; where
 it has a cursor (a comment `// cursor: ...` in text, a member `cursor` in JSON) it can be gone on
-with, and an import passes over it.
+with, and an import passes over it, as over a byte order mark at its start.
 
 Nothing here opens files or knows of HTTP; the engine and its graph are not needed either.
 """
@@ -21,7 +21,7 @@ import contextlib
 import enum
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, NoReturn
 
@@ -46,13 +46,14 @@ from relata.relationships import (
     parse_subject,
 )
 from relata.schema import Schema, compile_schema, require_allowed
-from relata.store import Loader, Store, StoredRelationship, StoredSchema, Values, to_values
+from relata.store import Loader, Store, StoredSchema, Values, to_values
 
 BATCH = 10_000
 """How many relationships are stored at a time, if nothing else is said."""
 MAX_LINE_BYTES = 256 * 1024
 """The longest line. The longest relationship, with its context escaped in JSON, is shorter."""
 
+_BYTE_ORDER_MARK = "\ufeff"
 _COMMENT = "//"
 _CURSOR_LINE = "// cursor: "
 
@@ -154,11 +155,10 @@ class LineReader:
         """Read a line of JSON. Raises InvalidArgumentError."""
         try:
             line = self._decode(text)
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-            reason = str(error)
-            raise InvalidArgumentError(
-                f"the line is no relationship in JSON: {reason[:1].lower()}{reason[1:]}"
-            ) from None
+        except RecursionError:
+            raise _no_relationship("it is nested too deep") from None
+        except (msgspec.DecodeError, UnicodeEncodeError) as error:
+            raise _no_relationship(str(error)) from None
         if line.caveat is None and line.expires_at is None:
             match = _PLAIN.fullmatch(f"{line.resource}#{line.relation}@{line.subject}")
             relation_start = len(line.resource) + 1
@@ -201,6 +201,12 @@ class LineReader:
         if name in self._question_only:
             raise QuestionOnlyError(f"`{name}` exists only for a question and can't be stored")
         return to_values(relationship)
+
+
+def _no_relationship(reason: str) -> InvalidArgumentError:
+    if not reason[:2].isupper():  # an acronym stays one
+        reason = f"{reason[:1].lower()}{reason[1:]}"
+    return InvalidArgumentError(f"the line is no relationship in JSON: {reason}")
 
 
 class Importer:
@@ -312,7 +318,10 @@ class Importer:
 
     def _row(self, raw: bytes) -> Values | None:
         try:
-            text = raw.decode().strip()
+            text = raw.decode()
+            if self.line == 1:
+                text = text.removeprefix(_BYTE_ORDER_MARK)
+            text = text.strip()
             return self._read(text) if text else None
         except UnicodeDecodeError as error:
             self.faulty_line = self.line
@@ -389,7 +398,9 @@ def export(
         found = found[:page]
         row = found[-1].row if found else row
         cursor = _encode_place(chosen, Place(revision, row)) if more else None
-        yield Page(_lines(found, layout, cursor), len(found), cursor)
+        yield Page(
+            lines_of([item.relationship for item in found], layout, cursor), len(found), cursor
+        )
 
 
 def place_of(cursor: str, chosen: RelationshipFilter | None) -> Place:
@@ -415,15 +426,15 @@ def _encode_place(chosen: RelationshipFilter | None, place: Place) -> str:
     return encode_cursor(Cursor(question_digest("read", chosen), place.revision, str(place.row)))
 
 
-def _lines(found: list[StoredRelationship], layout: Layout, cursor: str | None) -> bytes:
-    relationships = [item.relationship for item in found]
+def lines_of(relationships: Sequence[Relationship], layout: Layout, cursor: str | None) -> bytes:
+    """Some lines of an export, with the cursor that follows them; in JSON the last one has it."""
     if layout is Layout.TEXT:
         lines = [f"{relationship}\n" for relationship in relationships]
         if cursor is not None:
             lines.append(f"{_CURSOR_LINE}{cursor}\n")
         return "".join(lines).encode()
     objects = [_to_json(relationship) for relationship in relationships]
-    if cursor is not None:
+    if cursor is not None and objects:
         objects[-1] = msgspec.structs.replace(objects[-1], cursor=cursor)
     return b"".join(msgspec.json.encode(it) + b"\n" for it in objects)
 

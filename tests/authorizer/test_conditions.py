@@ -140,6 +140,39 @@ def test_pages_go_over_allowed_and_conditional_together(relata: Relata) -> None:
     assert (seen, conditional) == (["0", "2", "4", "6"], ["1", "3", "5"])
 
 
+def test_pages_of_subjects_go_over_the_excluded_too(relata: Relata) -> None:
+    """A limit bounds all that is listed, and the pages together say what one answer says."""
+    relata.write(
+        [
+            'document:a#viewer@user:*[on_weekday:{"weekday":2,"first":1}]',
+            *(f"document:a#viewer@user:b{n}[on_weekday]" for n in range(3)),
+            *(f'document:a#banned@user:c{n}[share:{{"parts":1}}]' for n in range(5)),
+            "document:a#banned@user:d[share]",
+        ]
+    )
+    whole = relata.lookup_subjects("document:a", "open", "user")
+    assert whole.wildcard
+    assert whole.excluded_ids == ("c0", "c1", "c2", "c3", "c4")
+    assert whole.conditional == {"d": ("parts",)}
+    for size in (1, 2, 4, 100):
+        excluded: list[str] = []
+        conditional: dict[str, tuple[str, ...]] = {}
+        ids: list[str] = []
+        cursor, more = None, True
+        while more:
+            page = relata.lookup_subjects("document:a", "open", "user", limit=size, cursor=cursor)
+            listed = [*page.subject_ids, *page.conditional, *page.excluded_ids]
+            assert 0 < len(listed) <= size
+            assert page.wildcard
+            ids += page.subject_ids
+            excluded += page.excluded_ids
+            conditional |= page.conditional
+            cursor = page.cursor
+            more = cursor is not None
+        assert (tuple(ids), tuple(excluded)) == (whole.subject_ids, whole.excluded_ids)
+        assert conditional == whole.conditional
+
+
 def test_a_cursor_belongs_to_its_context(relata: Relata) -> None:
     """Context is part of the question: pages of two contexts are two lists."""
     relata.write([f"document:{n}#viewer@user:anne[on_weekday]" for n in range(3)])

@@ -90,21 +90,20 @@ class PagedAnswers:
                 limit=self._page,
                 cursor=cursor,
             )
-            self._require_page([*found.subject_ids, *found.conditional])
+            self._require_page(_subjects(found))
             return found
 
         def look_up() -> Found:
             pages = list(_pages(ask))
-            _require_order([sorted([*it.subject_ids, *it.conditional]) for it in pages])
+            _require_order([sorted(_subjects(page)) for page in pages])
             first = pages[0]
             for page in pages:
                 assert page.wildcard is first.wildcard
-                assert page.excluded_ids == first.excluded_ids
                 assert page.wildcard_missing_context == first.wildcard_missing_context
             found = FoundSubjects(
                 tuple(id_ for page in pages for id_ in page.subject_ids),
                 first.wildcard,
-                first.excluded_ids,
+                tuple(id_ for page in pages for id_ in page.excluded_ids),
                 {id_: names for page in pages for id_, names in page.conditional.items()},
                 first.wildcard_missing_context,
             )
@@ -131,6 +130,11 @@ def answer_of(result: CheckResult) -> bool | frozenset[str]:
         assert result.missing_context
         return frozenset(result.missing_context)
     return result.allowed
+
+
+def _subjects(page: SubjectsResult) -> list[str]:
+    """Every id that a page speaks of."""
+    return [*page.subject_ids, *page.conditional, *page.excluded_ids]
 
 
 def _pages(ask: Callable[[str | None], P]) -> Iterator[P]:

@@ -39,6 +39,18 @@ def test_blanks_comments_and_the_ends_of_lines_do_not_matter(store: Store) -> No
     assert stored(store) == [LINES[0], LINES[2]]
 
 
+def test_a_byte_order_mark_at_the_start_is_passed_over(store: Store) -> None:
+    """There, and nowhere else; and it is a part of the source where an import goes on."""
+    source = "\ufeff".encode() + text_of(many(4))
+    stop_after(store, source, 2, batch=2, name="x")
+    assert take(store, [source], batch=2, name="x").relationships == 4
+    assert stored(store) == many(4)
+    line = '\ufeff{"resource": "document:a", "relation": "viewer", "subject": "user:*"}'
+    assert take(store, [line.encode()], Layout.JSONL).relationships == 1
+    with pytest.raises(InvalidArgumentError, match="no relationship in JSON"):
+        take(store, [f"\n{line}".encode()], Layout.JSONL)
+
+
 @pytest.mark.parametrize("source", [b"", b"\n", b"// nothing\n", b"// nothing"])
 def test_a_source_of_nothing(store: Store, source: bytes) -> None:
     imported = take(store, [source], name="x")
@@ -143,8 +155,13 @@ def test_json_lines(store: Store) -> None:
     ]
     assert take(store, [b"\n".join(lines)], Layout.JSONL).relationships == 2
     assert stored(store) == ["document:a#viewer@user:*", "document:a#viewer@user:x[weekdays]"]
-    with pytest.raises(InvalidArgumentError, match="no relationship in JSON"):
+    with pytest.raises(InvalidArgumentError, match="no relationship in JSON: JSON is malformed"):
         take(store, [b"// a comment\n"], Layout.JSONL)
+    with pytest.raises(InvalidArgumentError, match="no relationship in JSON: object missing"):
+        take(store, [b"{}\n"], Layout.JSONL)
+    deep = b'{"caveat": {"name": "weekdays", "context": {"days": %b}}}'
+    with pytest.raises(InvalidArgumentError, match="it is nested too deep"):
+        take(store, [deep % (b"[" * 50_000 + b"]" * 50_000)], Layout.JSONL)
 
 
 def stop_after(store: Store, source: bytes, size: int, *, batch: int, name: str) -> int:

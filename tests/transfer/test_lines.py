@@ -186,6 +186,42 @@ def test_json_that_is_wrong_says_what(line: str, message: str) -> None:
     assert message in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "document:a#guest@user:a[expiration:2130-01-01T00:00:00Z][weekdays]",
+            "write the caveat before the expiration, `[caveat][expiration:moment]`",
+        ),
+        (
+            "document:a#guest@user:a[expiration:2130-01-01T00:00:00Z]"
+            "[expiration:2131-01-01T00:00:00Z]",
+            "has the expiration before its end",
+        ),
+        ('document:a#guest@user:a[expiration:{"a":1}][expiration:soon]', "`soon` is not a moment"),
+        (
+            f'document:a#viewer@user:a[weekdays:{{"days":{"[" * 70}{"]" * 70}}}]',
+            "the context is nested more than 64 levels deep",
+        ),
+        (
+            f'document:a#viewer@user:a[weekdays:{{"days":{"[" * 9_000}{"]" * 9_000}}}]',
+            "the context is nested more than 64 levels deep",
+        ),
+        (
+            "document:a#viewer@user:a\u200b",
+            r"the id 'a\u200b' has U+200B, which is not printable; ids have printable characters",
+        ),
+        ("document:a\n#viewer@user:a", r"the id 'a\n' has whitespace (U+000A)"),
+        ("document:a#viewer@user:a b", "the id 'a b' has whitespace (U+0020)"),
+        ("document:a#viewer@user:a]", "the id 'a]' has `]`"),
+    ],
+)
+def test_text_that_is_wrong_says_what(line: str, message: str) -> None:
+    with pytest.raises(RelataError) as caught:
+        READER.read_text(line)
+    assert message in caught.value.message
+
+
 def test_a_comment_is_no_relationship() -> None:
     assert read_text("// document:readme#viewer@user:anne") is None
     assert read_text("//document:readme#viewer@user:anne") is None

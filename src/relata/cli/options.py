@@ -211,14 +211,13 @@ def source_name(path: str) -> str:
 
 
 def read_text(path: str) -> str:
-    """Read a file, or standard input where the path is `-`.
+    """Read a file, or standard input where the path is `-`, without a byte order mark.
 
     Raises InvalidArgumentError where it cannot be read or is not UTF-8.
     """
     try:
-        if path == STANDARD_INPUT:
-            return sys.stdin.buffer.read().decode()
-        return Path(path).read_bytes().decode()  # line ends as they are
+        content = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).read_bytes()
+        return content.decode().removeprefix("\ufeff")  # line ends as they are
     except UnicodeDecodeError as error:
         raise InvalidArgumentError(
             f"{source_name(path)} is not UTF-8 at byte {error.start + 1}; save it as UTF-8"

@@ -160,7 +160,8 @@ def lookup_subjects(
     """List the subjects of a type that have a permission on a resource.
 
     Everybody of the type is printed as `user:*`; whom that leaves out follows, each with a minus
-    before it. What depends on context that was not given says on what.
+    before it. What depends on context that was not given says on what. A `--limit` counts them
+    all, but for `user:*`, which begins every page.
 
     Example: `relata lookup subjects document:readme view user`
     """

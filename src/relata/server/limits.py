@@ -73,7 +73,7 @@ def _too_large(most: int) -> Refusal:
 
 def read_json(body: bytes) -> object:
     """Read a JSON body. Raises Refusal, with the line and column of what is wrong."""
-    if _too_deep(body):
+    if too_deep(body):
         raise _malformed(f"the JSON is nested deeper than {MAX_DEPTH}")
     try:
         text = body.decode()
@@ -90,6 +90,18 @@ def read_json(body: bytes) -> object:
     return value
 
 
+def too_deep(body: bytes) -> bool:
+    """Whether the brackets of a JSON body are nested deeper than `MAX_DEPTH`."""
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for bracket in _STRING.sub(b"", body).translate(None, _NOT_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            return True
+    return False
+
+
 def read_form(data: bytes) -> list[tuple[str, str]]:
     """Read the pairs of a query or a form. Raises ValueError where it is not UTF-8, or too long."""
     return parse_qsl(
@@ -103,17 +115,6 @@ def read_form(data: bytes) -> list[tuple[str, str]]:
 def _declared_length(scope: Scope) -> int:
     value = dict(scope["headers"]).get(b"content-length", b"")
     return int(value) if value.isdigit() else 0
-
-
-def _too_deep(body: bytes) -> bool:
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return False
-    depth = 0
-    for bracket in _STRING.sub(b"", body).translate(None, _NOT_BRACKETS):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > MAX_DEPTH:
-            return True
-    return False
 
 
 def _has_lone_surrogate(value: object) -> bool:
