@@ -1,9 +1,12 @@
 """The source of truth: relationships by revision, schemas and keys, in SQL.
 
-`Store` is all there is to hold; the other names are its parts and what it gives back.
+`Store` is all there is to hold; the other names are its parts and what it gives back, and
+`Connection`, what a transaction of the caller's is open on.
 """
 
 from __future__ import annotations
+
+from sqlalchemy import Connection
 
 from relata.store.issued import IssuedTokens
 from relata.store.loading import Loader
@@ -28,6 +31,7 @@ from relata.store.values import (
 __all__ = [
     "UNSET",
     "Change",
+    "Connection",
     "DeleteOutcome",
     "IssuedToken",
     "IssuedTokens",

@@ -38,6 +38,7 @@ class _Contents(msgspec.Struct, frozen=True, array_like=True):
     sub: str
     issuer: str
     by_product: dict[str, tuple[str, ...]]
+    extra: dict[str, object]
 
 
 class IssuedTokens:

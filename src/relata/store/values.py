@@ -138,6 +138,8 @@ class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
     by_product: dict[str, tuple[str, ...]] = {}
     """The permissions by product, where the audience has several."""
+    extra: dict[str, object] = {}
+    """The audience's own claims that it may have had no room for."""
     state: TokenState = TokenState.VALID
 
 

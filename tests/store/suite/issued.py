@@ -28,6 +28,7 @@ TOKEN = IssuedToken(
     sub="anne",
     issuer="https://id.example",
     by_product={"wiki": ("read:pages",), "files": ()},
+    extra={"datasets": ["ds1"]},
 )
 
 
