@@ -26,6 +26,8 @@ from relata.store import Store, StoredKey
 
 SCOPES = ("check", "read", "write", "schema", "admin")
 """What a key may do; `admin` implies every other scope."""
+BOUND_SCOPES = ("check", "read", "write")
+"""What a key may do that is bound to an organization."""
 
 _ADMIN = "admin"
 _PREFIX = "relata"
@@ -53,7 +55,8 @@ class ApiKeys:
     ) -> tuple[StoredKey, str]:
         """Make a key; return it and its text, which cannot be had again.
 
-        With `organization` it is bound to that organization, and good for nothing else.
+        With `organization` it is bound to that organization, and good for nothing else; its
+        scopes are among BOUND_SCOPES.
 
         Raises InvalidArgumentError for a name that is empty, too long or not printable, for an
         unknown scope, and for no scope at all.
@@ -64,7 +67,7 @@ class ApiKeys:
             id=key_id,
             name=_checked_name(name),
             digest=_digest(secret),
-            scopes=_checked_scopes(scopes),
+            scopes=_checked_scopes(scopes, BOUND_SCOPES if organization else SCOPES),
             created_at=datetime.now(UTC),
             organization=organization,
         )
@@ -133,15 +136,19 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _checked_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
+def _checked_scopes(scopes: Iterable[str], allowed: tuple[str, ...]) -> tuple[str, ...]:
     wanted = set(scopes)
     unknown = sorted(wanted.difference(SCOPES))
+    names = ", ".join(allowed)
     if unknown:
         raise InvalidArgumentError(
-            f"`{unknown[0]}` is not a scope; the scopes are {', '.join(SCOPES)}", field="scopes"
+            f"`{unknown[0]}` is not a scope; the scopes are {names}", field="scopes"
         )
     if not wanted:
+        raise InvalidArgumentError(f"a key needs a scope; the scopes are {names}", field="scopes")
+    if not wanted <= set(allowed):
         raise InvalidArgumentError(
-            f"a key needs a scope; the scopes are {', '.join(SCOPES)}", field="scopes"
+            f"a key of an organization opens nothing outside it; its scopes are {names}",
+            field="scopes",
         )
     return tuple(scope for scope in SCOPES if scope in wanted)

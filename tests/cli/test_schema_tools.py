@@ -60,6 +60,7 @@ def test_a_check_names_the_files_and_leaves_them(
 def test_standard_input_goes_to_standard_output(empty: Commands) -> None:
     assert empty("fmt", "-", stdin=UNFORMATTED) == (0, FORMATTED, "")
     assert empty("fmt", "-", stdin=FORMATTED) == (0, FORMATTED, "")
+    assert empty("fmt", "-", stdin=f"\ufeff{FORMATTED}") == (0, FORMATTED, "")
     said = (1, "standard input: not formatted\n", "")
     assert empty("fmt", "--check", "-", stdin=UNFORMATTED) == said
     assert empty("fmt", "--check", "-", stdin=FORMATTED) == (0, "", "")

@@ -74,7 +74,7 @@ raise SystemExit(run_demo(once=True, first_port=0, database=None))
     ended = run(program=(sys.executable, "-c", program))
     assert ended.returncode == 1
     assert "every answer as expected" not in ended.stdout
-    assert ended.stderr.startswith("the demo failed: step 11: permissions: api_1/read: expected")
+    assert ended.stderr.startswith("the demo failed: step 12: permissions: api_1/read: expected")
 
 
 def test_a_staying_demo_serves_what_it_says_until_it_is_told_to_stop() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -11,7 +14,7 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from relata.authorizer import Relata
-from relata.consistency import encode_zed_token
+from relata.consistency import MINIMIZE_LATENCY, encode_zed_token
 from relata.requests import Limits
 from relata.server import Settings, create_app
 from relata.server.app import create_api
@@ -31,6 +34,12 @@ def declared(authorizer: Relata, settings: Settings) -> Iterator[httpx.Client]:
         httpx.Client(base_url=address) as client,
     ):
         yield client
+
+
+def nested(levels: int) -> bytes:
+    """A check that is so many levels deep."""
+    inner = b"[" * (levels - 2) + b"]" * (levels - 2)
+    return b'{"context":{"deep":%b},' % inner + json.dumps(CHECK).encode()[1:]
 
 
 GOOD: list[dict[str, Any]] = [
@@ -62,6 +71,7 @@ GOOD: list[dict[str, Any]] = [
         ],
         "headers": JSON,
     },
+    {"content": nested(64), "headers": JSON},
 ]
 HANDED_ON: list[dict[str, Any]] = [
     {"json": {**CHECK, "consistency": "fully_consistent"}},
@@ -74,6 +84,7 @@ BAD: list[dict[str, Any]] = [
     {"content": b"[]", "headers": JSON},
     {"content": b"\xef\xbb\xbf{}", "headers": JSON},
     {"content": b'{"resource": "\\ud800"}', "headers": JSON},
+    {"content": nested(65), "headers": JSON},
     {"content": b"{}" + b" " * MAX_BODY_BYTES, "headers": JSON},
     {"content": b"{}", "headers": {"Content-Type": "text/plain"}},
     {"json": CHECK, "params": {"x": "1"}},
@@ -194,6 +205,39 @@ def test_checks_take_the_long_way_while_a_thread_is_busy(
     with busy:
         assert ask(app, **request).status_code == 299
     assert ask(app, **request).status_code == 200
+
+
+def test_a_check_that_has_to_wait_holds_up_nothing_else(
+    authorizer: Relata, keys: dict[str, str], settings: Settings
+) -> None:
+    """While the graph takes in a large import, its lock is held and every check waits for it."""
+    busy = Busy()
+    app = FastCheck(create_api(authorizer, None, settings, busy), authorizer, busy, MAX_BODY_BYTES)
+    held, done = threading.Event(), threading.Event()
+
+    def hold(*_: object) -> bool:
+        held.set()
+        return done.wait(30)
+
+    headers = {"Authorization": f"Bearer {keys['check']}"}
+    with (
+        serving(app) as address,
+        httpx.Client(base_url=address, headers=headers) as client,
+        ThreadPoolExecutor() as threads,
+    ):
+        holding = threads.submit(authorizer._replica.ask, hold, MINIMIZE_LATENCY)
+        try:
+            assert held.wait(30)
+            asked = threads.submit(client.post, "/check", json=CHECK, timeout=30)
+            while not busy:  # until the declared route has it
+                assert not asked.done()
+                assert client.get("/healthz").status_code == 200
+            assert client.get("/healthz").status_code == 200
+            assert not asked.done()
+        finally:
+            done.set()
+        assert asked.result().json()["allowed"] is True
+        assert holding.result()[0] is True
 
 
 def test_a_check_that_follows_much_is_answered_by_the_declared_route() -> None:

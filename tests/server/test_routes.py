@@ -147,6 +147,16 @@ def test_lookup_subjects_says_wildcard_and_whom_it_leaves_out(admin: httpx.Clien
     assert answer["excluded_ids"] == ["bob"]
 
 
+def test_lookup_subjects_pages_whom_a_wildcard_leaves_out(admin: httpx.Client) -> None:
+    excluded = [f"u{n}" for n in range(5)]
+    touch(
+        admin, "document:open#viewer@user:*", *(f"document:open#banned@user:{u}" for u in excluded)
+    )
+    question = {"resource": "document:open", "permission": "view", "subject_type": "user"}
+    assert post(admin, "/lookup/subjects", **question)["excluded_ids"] == excluded
+    assert paged(admin, "/lookup/subjects", "excluded_ids", question) == excluded
+
+
 def test_lookup_subjects_finds_usersets(admin: httpx.Client) -> None:
     answer = post(
         admin,

@@ -35,6 +35,12 @@ def test_every_setting_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) 
         "issuer_url": "https://relata.example",
         "issuers": [ISSUER],
         "token_lifetime": 60,
+        "key_secret": "s" * 32,
+        "former_key_secrets": ["t" * 32],
+        "client_requests_per_minute": 7,
+        "address_requests_per_minute": 8,
+        "event_stream_seconds": 9,
+        "trusted_proxies": ["10.0.0.0/8"],
         "allowed_origins": ["https://app.example"],
         "max_body_bytes": 5,
         "max_import_bytes": 50,
@@ -52,8 +58,16 @@ def test_every_setting_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) 
         audiences=("relata",),
     )
     assert settings == Settings(
-        **{**wanted, "issuers": [ISSUER], "allowed_origins": ("https://app.example",)}
+        **{
+            **wanted,
+            "issuers": [ISSUER],
+            "former_key_secrets": ("t" * 32,),
+            "trusted_proxies": ("10.0.0.0/8",),
+            "allowed_origins": ("https://app.example",),
+        }
     )
+    assert "s" * 32 not in repr(settings)
+    assert "t" * 32 not in repr(settings)
     assert settings.issuers == (issuer,)
 
 
@@ -73,7 +87,9 @@ def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPat
         ("issuers", "not json", "should be JSON"),
         ("issuers", "{}", "expected `array`"),
         ("issuers", json.dumps([{**ISSUER, "audiences": []}]), "audiences"),
-        ("issuers", json.dumps([{"issuer": "x"}]), "jwks_uri"),
+        ("issuers", json.dumps([{"issuer": "x"}]), "audiences"),
+        ("issuers", json.dumps([{"issuer": "https://x.example", "audiences": ["a"]}]), "jwks_uri"),
+        ("allowed_origins", json.dumps(["https://app.example/"]), "origin"),
         ("issuers", json.dumps([{**ISSUER, "algorithms": ["none"]}]), "`none`"),
         ("issuers", json.dumps([{**ISSUER, "jwks_uri": "http://login.example"}]), "https"),
         ("issuers", json.dumps([{**ISSUER, "audience": "relata"}]), "unknown field"),

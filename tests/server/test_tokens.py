@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from relata.authorizer import Relata
 from relata.server import Settings, create_app
-from relata.tokens import ACCESS_TOKEN, TOKEN_EXCHANGE, TokenService
+from relata.tokens import ACCESS_TOKEN, CLIENT_CREDENTIALS, TOKEN_EXCHANGE, TokenService
 from tests.server.live import serving
 from tests.server.problems import problem_of
-from tests.tokens.identity import LocalIssuer
-from tests.tokens.world import EDITOR, ISSUER_URL, RELATIONSHIPS, SCHEMA
+from tests.tokens.identity import APP, LocalIssuer
+from tests.tokens.world import EDITOR, ISSUER_URL, RELATIONSHIPS, SCHEMA, THE_APP
 
 ORIGIN = "https://app.example"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -38,7 +39,9 @@ def client(issuer: LocalIssuer, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with Relata.open(f"sqlite:///{file}", schema=SCHEMA) as authorizer:
         authorizer.write(RELATIONSHIPS)
         service = TokenService(authorizer, [issuer.trusted()], issuer_url=ISSUER_URL)
+        service.clients.create(THE_APP)
         with (
+            closing(service),
             serving(create_app(authorizer, service, settings)) as address,
             httpx.Client(base_url=address, timeout=30) as client,
         ):
@@ -52,6 +55,7 @@ def asking(issuer: LocalIssuer, **changes: str) -> dict[str, str]:
         "subject_token_type": ACCESS_TOKEN,
         "organization": "acme",
         "audience": "wiki",
+        "client_id": APP,
         **changes,
     }
 
@@ -86,7 +90,7 @@ def test_metadata_names_the_routes(client: httpx.Client) -> None:
     metadata = client.get("/.well-known/oauth-authorization-server").json()
     assert metadata["issuer"] == ISSUER_URL
     assert metadata["token_endpoint"] == f"{ISSUER_URL}/oauth/token"
-    assert metadata["grant_types_supported"] == [TOKEN_EXCHANGE]
+    assert metadata["grant_types_supported"] == [TOKEN_EXCHANGE, CLIENT_CREDENTIALS]
 
 
 def test_what_is_public_may_be_kept_for_minutes(client: httpx.Client) -> None:
@@ -140,8 +144,13 @@ def test_an_api_key_is_not_a_user_token(
         ({"content": b"grant_type=%ff", "headers": FORM}, 400, "invalid_request"),
         ({"content": b"\xff", "headers": FORM}, 400, "invalid_request"),
         ({"content": b"a=1&" * 101, "headers": FORM}, 400, "invalid_request"),
-        ({"data": {"grant_type": "password"}}, 400, "unsupported_grant_type"),
-        ({"data": {}, "auth": ("app", "secret")}, 401, "invalid_client"),
+        ({"data": {"grant_type": "password", "client_id": APP}}, 400, "unsupported_grant_type"),
+        ({"data": {"grant_type": TOKEN_EXCHANGE}}, 400, "invalid_client"),
+        (
+            {"data": {"grant_type": TOKEN_EXCHANGE}, "auth": ("app", "secret")},
+            401,
+            "invalid_client",
+        ),
     ],
     ids=lambda part: str(part)[:40],
 )

@@ -186,3 +186,15 @@ def test_a_secret_is_stored_and_shown_nowhere(
         assert not any(secret in it for it in [*shown, caplog.text])
         assert not any(key.digest.hex() in it for it in [*shown, caplog.text])
         assert not any(secret.encode() in it.read_bytes() for it in tmp_path.iterdir())
+
+
+def test_a_key_of_an_organization_opens_nothing_outside_it(keys: ApiKeys) -> None:
+    key, text = keys.create("acme", ["write", "check"], organization="acme")
+    assert keys.authenticate(text).organization == key.organization == "acme"
+    for scope in ("admin", "schema"):
+        with pytest.raises(InvalidArgumentError, match="opens nothing outside") as caught:
+            keys.create("acme", ["check", scope], organization="acme")
+        assert caught.value.field == "scopes"
+    other, _ = keys.create("other", ["check"], organization="globex")
+    assert keys.revoke_of("acme") == 1
+    assert [it.id for it in keys.list() if it.revoked_at is None] == [other.id]

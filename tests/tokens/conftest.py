@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from relata.authorizer import Relata
 from relata.tokens import TokenProfile, TokenService
 from tests.tokens.identity import LocalIssuer, PrivateKey
-from tests.tokens.world import ISSUER_URL, RELATIONSHIPS, SCHEMA
+from tests.tokens.world import ISSUER_URL, RELATIONSHIPS, SCHEMA, THE_APP
 
 
 @pytest.fixture(scope="session")
@@ -47,5 +47,9 @@ def authorizer(tmp_path: Path) -> Iterator[Relata]:
 
 
 @pytest.fixture
-def service(authorizer: Relata, issuer: LocalIssuer) -> TokenService:
-    return TokenService(authorizer, [issuer.trusted()], issuer_url=ISSUER_URL)
+def service(authorizer: Relata, issuer: LocalIssuer) -> Iterator[TokenService]:
+    """A service that knows the app."""
+    service = TokenService(authorizer, [issuer.trusted()], issuer_url=ISSUER_URL)
+    service.clients.create(THE_APP)
+    yield service
+    service.close()

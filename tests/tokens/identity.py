@@ -1,4 +1,4 @@
-"""A real issuer on this machine: keys, a JWKS served over HTTP, tokens, and forgeries."""
+"""A real issuer on this machine: keys and metadata served over HTTP, tokens, and forgeries."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from relata.tokens import TrustedIssuer
+from relata.tokens.discovery import DISCOVERY_PATH
 
 AUDIENCE = "https://relata.example"
 APP = "app-1"
@@ -58,7 +59,11 @@ def compact(
 
 
 class LocalIssuer:
-    """An identity provider at `http://127.0.0.1:<port>`; `fetches` counts the paths asked for."""
+    """An identity provider at `http://127.0.0.1:<port>`.
+
+    `fetches` are the paths asked for; `answer` is given in place of every document, `answers` in
+    place of the document at a path.
+    """
 
     def __init__(self, key: PrivateKey, *, algorithm: str = "RS256", kid: str = "key-1") -> None:
         self.key = key
@@ -66,15 +71,23 @@ class LocalIssuer:
         self.kid = kid
         self.published: list[Jwk] = [public_jwk(key, kid=kid)]
         self.answer: Answer | None = None
+        self.answers: dict[str, Answer] = {}
         self.fetches: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.metadata: dict[str, Any] = {"issuer": self.url, "jwks_uri": self.jwks_uri}
 
     @property
     def jwks_uri(self) -> str:
         return f"{self.url}/keys"
+
+    def answer_to(self, path: str) -> Answer:
+        """What is answered at a path: the metadata, or the keys at any other."""
+        document = self.metadata if path == DISCOVERY_PATH else {"keys": self.published}
+        ordinary = Answer(200, json.dumps(document).encode())
+        return self.answer or self.answers.get(path, ordinary)
 
     def close(self) -> None:
         self._server.shutdown()
@@ -82,11 +95,12 @@ class LocalIssuer:
         self._server.server_close()
 
     def trusted(self, **settings: Any) -> TrustedIssuer:
-        """The settings under which Relata believes this issuer."""
+        """The settings under which Relata believes this issuer, by the address of its keys."""
+        found = {} if {"discovery", "keys"} & settings.keys() else {"jwks_uri": self.jwks_uri}
         return TrustedIssuer(
             **{
                 "issuer": self.url,
-                "jwks_uri": self.jwks_uri,
+                **found,
                 "audiences": (AUDIENCE, APP),
                 "algorithms": (self.algorithm,),
                 **settings,
@@ -132,8 +146,7 @@ def _handler(issuer: LocalIssuer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             issuer.fetches.append(self.path)
-            keys = json.dumps({"keys": issuer.published}).encode()
-            status, body, headers = issuer.answer or Answer(200, keys)
+            status, body, headers = issuer.answer_to(self.path)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             for name, value in headers.items():

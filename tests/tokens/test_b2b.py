@@ -13,7 +13,7 @@ from relata.authorizer import Relata
 from relata.errors import OAuthError
 from relata.tokens import OrganizationChoice, TokenProfile, TokenService
 from tests.tokens.identity import LocalIssuer
-from tests.tokens.world import ISSUER_URL, asking
+from tests.tokens.world import ISSUER_URL, asking, issue
 
 SCENARIO = Path(__file__).resolve().parents[3] / "shared" / "b2b"
 
@@ -81,7 +81,7 @@ def test_a_row(
     choices = service.organizations(token)
     assert (OrganizationChoice(organization, available) in choices) is bool(available)
     if product in available:
-        response = service.exchange(request)
+        response = issue(service, request)
         claims = jwt.decode(response.access_token, options={"verify_signature": False})
         assert claims["org_id"] == organization
         assert claims["aud"] == product
@@ -90,7 +90,7 @@ def test_a_row(
         assert tuple(claims["roles"]) == response.roles == roles
     else:
         with pytest.raises(OAuthError) as caught:
-            service.exchange(request)
+            issue(service, request)
         expected = "invalid_target" if available else "invalid_request"
         assert caught.value.error == expected
         assert (permissions, roles) == ((), ())

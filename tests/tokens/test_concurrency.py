@@ -11,7 +11,7 @@ from relata.errors import OAuthError
 from relata.relationships import Update, delete, touch
 from relata.tokens import TokenService
 from tests.tokens.identity import LocalIssuer
-from tests.tokens.world import EDITOR, asking
+from tests.tokens.world import EDITOR, asking, issue
 
 Answer = tuple[str, ...] | str
 
@@ -23,7 +23,7 @@ def test_choices_do_not_reach_other_questions(service: TokenService, issuer: Loc
     def ask(user: str, organization: str) -> Answer:
         try:
             request = asking(tokens[user], organization=organization)
-            return service.exchange(request).permissions
+            return issue(service, request).permissions
         except OAuthError as error:
             return error.error
 
@@ -66,7 +66,7 @@ def test_a_token_is_of_one_revision(
     seen: Counter[tuple[tuple[str, ...], tuple[str, ...]]] = Counter()
     try:
         while len(seen) < 2 or seen.total() < 200:
-            response = service.exchange(request)
+            response = issue(service, request)
             seen[response.roles, response.permissions] += 1
     finally:
         done.set()

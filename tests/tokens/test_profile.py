@@ -78,7 +78,7 @@ def test_an_issuer_s_own_type_must_be_able_to_choose(
     authorizer: Relata, issuer: LocalIssuer
 ) -> None:
     """Else its subjects would all be refused, one by one, later."""
-    error = refusal(authorizer, issuer, issuers=[issuer.trusted(user_type="role")])
+    error = refusal(authorizer, issuer, issuers=[issuer.trusted(subject="role:{sub}")])
     assert "`organization#chosen_by` does not allow `role`" in error.message
 
 
@@ -119,3 +119,10 @@ def test_nothing_is_fetched_at_the_start(authorizer: Relata, issuer: LocalIssuer
     """The service starts while an issuer is down."""
     start(authorizer, issuer)
     assert issuer.fetches == []
+
+
+def test_the_service_is_no_issuer_of_its_own(authorizer: Relata, issuer: LocalIssuer) -> None:
+    """Else a registration could say how its own tokens are read."""
+    own = issuer.trusted(issuer=ISSUER_URL)
+    with pytest.raises(InvalidArgumentError, match="own `issuer_url`"):
+        TokenService(authorizer, [own], issuer_url=ISSUER_URL)

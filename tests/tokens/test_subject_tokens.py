@@ -11,12 +11,16 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from relata.errors import OAuthError
 from relata.relationships import SubjectRef
-from relata.tokens import ACCESS_TOKEN, ID_TOKEN, JWT, TokenProfile
-from relata.tokens.subject_tokens import MAX_TOKEN_CHARACTERS, SubjectTokens
+from relata.tokens import ACCESS_TOKEN, ID_TOKEN, JWT, TokenProfile, TrustedIssuer
+from relata.tokens.discovery import DISCOVERY_PATH
+from relata.tokens.signed_tokens import MAX_TOKEN_CHARACTERS
+from relata.tokens.subject_tokens import SubjectTokens
 from tests.tokens.identity import (
     APP,
     AUDIENCE,
@@ -74,6 +78,8 @@ def test_a_person(issuer: LocalIssuer, subject_tokens: SubjectTokens) -> None:
     assert verified.subject == SubjectRef("user", "auth0|7")
     assert (verified.sub, verified.client_id, verified.expires_at) == ("auth0|7", APP, end)
     assert verified.authentication == {"auth_time": 5, "acr": "urn:mfa", "amr": ["pwd", "otp"]}
+    moment = issuer.token(auth_time=5.9)
+    assert subject_tokens.verify(moment, ACCESS_TOKEN).authentication == {"auth_time": 5}
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "ES384", "EdDSA"])
@@ -97,15 +103,73 @@ def test_a_machine_is_its_own_client(
     assert verified.client_id == "robot"
 
 
-def test_an_issuer_s_own_types(issuer: LocalIssuer) -> None:
+def test_an_issuer_s_own_templates(issuer: LocalIssuer) -> None:
     """Two issuers' subjects can be kept apart."""
-    trusted = issuer.trusted(user_type="partner", client_type="partner_client")
+    trusted = issuer.trusted(subject="partner:{sub}", client_subject="partner_client:{sub}")
     tokens = SubjectTokens([trusted], TokenProfile())
     person = tokens.verify(issuer.token("anne"), ACCESS_TOKEN)
     machine = tokens.verify(issuer.token("robot", client_id="robot"), ACCESS_TOKEN)
     assert person.subject == SubjectRef("partner", "anne")
     assert machine.subject == SubjectRef("partner_client", "robot")
     assert tokens.subject_types() == {"partner", "partner_client"}
+
+
+def test_claims_are_mapped_by_templates(issuer: LocalIssuer) -> None:
+    """Any claims that are texts, and others for machines than for people."""
+    trusted = issuer.trusted(subject="user:{email}", client_subject="client:{tenant}/{sub}")
+    tokens = SubjectTokens([trusted], TokenProfile())
+    anne = issuer.token("7", email="anne@acme.example", email_verified=True)
+    person = tokens.verify(anne, ACCESS_TOKEN)
+    machine = tokens.verify(issuer.token("robot", client_id="robot", tenant="acme"), ACCESS_TOKEN)
+    assert (person.subject, person.sub) == (SubjectRef("user", "anne@acme.example"), "7")
+    assert (machine.subject, machine.sub) == (SubjectRef("client", "acme/robot"), "robot")
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        ({}, "it has no `email`"),
+        ({"email": 7}, "its `email` is not a string"),
+        ({"email": "a@b.example"}, "its `email` is not verified"),
+        ({"email": "", "email_verified": True}, "its `email` cannot be part of"),
+    ],
+    ids=str,
+)
+def test_claims_that_make_no_subject(issuer: LocalIssuer, claims: dict[str, Any], why: str) -> None:
+    tokens = SubjectTokens([issuer.trusted(subject="user:{email}")], TokenProfile())
+    with pytest.raises(OAuthError, match=why) as caught:
+        tokens.verify(issuer.token(**claims), ACCESS_TOKEN)
+    assert (caught.value.error, caught.value.field) == ("invalid_request", "subject_token")
+
+
+def test_issuer_session_and_actors(issuer: LocalIssuer, subject_tokens: SubjectTokens) -> None:
+    """RFC 8693, 4.1 and 4.4; the `sid` of OpenID Connect's logout."""
+    act = {"sub": "robot", "act": {"sub": "gateway"}}
+    token = issuer.token(sid="session-1", act=act, may_act={"sub": "helper"})
+    verified = subject_tokens.verify(token, ACCESS_TOKEN)
+    assert (verified.issuer, verified.session) == (issuer.url, "session-1")
+    assert (verified.act, verified.may_act) == (act, {"sub": "helper"})
+    plain = subject_tokens.verify(issuer.token(sid=7), ACCESS_TOKEN)
+    assert (plain.session, plain.act, plain.may_act) == ("", None, None)
+
+
+@pytest.mark.parametrize(
+    "actor", ["robot", ["robot"], 7, 0, True, "", [], {}, {"act": "robot"}, {"sub": "x", "act": {}}]
+)
+@pytest.mark.parametrize("claim", ["act", "may_act"])
+def test_an_actor_that_cannot_be_read(
+    issuer: LocalIssuer, refusal: Callable[..., str], claim: str, actor: object
+) -> None:
+    """RFC 8693, 4.1: what is delegated must not pass for what is not."""
+    assert refusal(_signed(issuer, claim, actor)) == f"its `{claim}` is malformed"
+
+
+def test_keys_are_found_however_the_issuer_is_registered(issuer: LocalIssuer) -> None:
+    """By discovery, at an address, or pinned."""
+    for way in ({}, {"discovery": True}, {"keys": {"keys": issuer.published}}):
+        tokens = SubjectTokens([issuer.trusted(**way)], TokenProfile())
+        assert tokens.verify(issuer.token(), ACCESS_TOKEN).sub == "anne"
+    assert issuer.fetches == ["/keys", DISCOVERY_PATH, "/keys"]
 
 
 @pytest.mark.parametrize(
@@ -342,6 +406,35 @@ def test_no_issuer(issuer: LocalIssuer, refusal: Callable[..., str]) -> None:
     assert refusal(odd) == "its issuer is not trusted"
 
 
+@pytest.mark.parametrize("way", [{"jwks_uri": "https://id.invalid/keys"}, {"discovery": True}])
+def test_no_address_that_a_token_names_is_asked(
+    neighbour: LocalIssuer, signing_keys: dict[str, PrivateKey], way: dict[str, Any]
+) -> None:
+    """RFC 8725, 3.10: only registered issuers are, and this one listens for anybody who comes."""
+    trusted = TrustedIssuer(issuer="https://id.invalid", audiences=(AUDIENCE,), **way)
+    tokens = SubjectTokens([trusted], TokenProfile())
+    brought: dict[str, object] = {
+        "jku": neighbour.jwks_uri,
+        "x5u": f"{neighbour.url}/certificates",
+        "jwk": public_jwk(neighbour.key, jku=neighbour.jwks_uri),
+    }
+    for issuer in (neighbour.url, f"{neighbour.url}/", f"{neighbour.url}?iss=https://id.invalid"):
+        token = neighbour.sign(neighbour.claims(iss=issuer), header=brought)
+        for token_type in (ACCESS_TOKEN, ID_TOKEN, JWT):
+            with pytest.raises(OAuthError) as caught:
+                tokens.verify(token, token_type)
+            assert caught.value.message.endswith("its issuer is not trusted")
+    assert neighbour.fetches == []
+
+
+def test_a_flood_of_unknown_keys(issuer: LocalIssuer, refusal: Callable[..., str]) -> None:
+    """Anybody can name an issuer and make up a `kid`: the issuer is asked twice, not each time."""
+    for number in range(100):
+        token = issuer.sign(issuer.claims(), header={"kid": f"made-up-{number}"})
+        assert "publishes no key" in refusal(token)
+    assert issuer.fetches == ["/keys", "/keys"]
+
+
 @pytest.fixture
 def neighbour(signing_keys: dict[str, PrivateKey]) -> Iterator[LocalIssuer]:
     issuer = LocalIssuer(signing_keys["ES256"], algorithm="ES256")
@@ -419,7 +512,7 @@ def test_times_that_are_none(
 
 @pytest.mark.parametrize(
     "sub",
-    ["", "*", "anne#member", "a b", "anne\n", "anne\u2028", "[x]", "\x00", "x" * 1025, "\ud800"],
+    ["*", "anne#member", "a b", "anne\n", "anne\u2028", "[x]", "\x00", "x" * 1025, "\ud800"],
     ids=ascii,
 )
 def test_a_subject_that_cannot_be_an_object(
@@ -432,7 +525,7 @@ def test_a_subject_that_cannot_be_an_object(
 def test_a_subject_with_colons_stays_one_id(
     issuer: LocalIssuer, subject_tokens: SubjectTokens
 ) -> None:
-    """The type ends at the first colon, which is ours."""
+    """The type ends at the template's own colon."""
     verified = subject_tokens.verify(issuer.token("organization:acme@x"), ACCESS_TOKEN)
     assert verified.subject == SubjectRef("user", "organization:acme@x")
 
@@ -458,7 +551,8 @@ def test_names_that_are_no_text(
 def test_an_oversize_token(issuer: LocalIssuer, refusal: Callable[..., str]) -> None:
     """Nothing of it is parsed."""
     token = issuer.token(padding="x" * MAX_TOKEN_CHARACTERS)
-    assert refusal(token) == f"it is longer than {MAX_TOKEN_CHARACTERS} characters"
+    for oversize in (token, "x" * 5_000_000, "." * 5_000_000, f"{token}.{'x' * 5_000_000}"):
+        assert refusal(oversize) == f"it is longer than {MAX_TOKEN_CHARACTERS} characters"
     assert issuer.fetches == []
 
 
@@ -502,6 +596,48 @@ def test_what_is_odd_about_authentication_is_left_out(
     issuer: LocalIssuer, subject_tokens: SubjectTokens
 ) -> None:
     """Only well-formed claims are carried over into our token."""
-    token = issuer.token(auth_time="yesterday", acr=3, amr="otp")
-    assert subject_tokens.verify(token, ACCESS_TOKEN).authentication == {}
+    moments: list[object] = ["yesterday", True, [], float("inf"), float("nan"), -1, 10**400]
+    for moment in moments:
+        token = issuer.token(auth_time=moment, acr=3, amr="otp")
+        assert subject_tokens.verify(token, ACCESS_TOKEN).authentication == {}
     assert not subject_tokens.verify(issuer.token(amr=[1], acr={}), ACCESS_TOKEN).authentication
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=6,
+)
+_names = ["sub", "aud", "exp", "iat", "nbf", "azp", "client_id", "sid", "act", "may_act"]
+_more_names = ["auth_time", "acr", "amr", "email", "email_verified"]
+
+
+@given(changes=st.dictionaries(st.sampled_from(_names + _more_names), _json, max_size=4))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_a_trusted_issuer_says(
+    signing_keys: dict[str, PrivateKey], changes: dict[str, Any]
+) -> None:
+    """It is read, or refused in the standard's words; it is never an accident of ours."""
+    key = signing_keys["ES256"]
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    trusted = TrustedIssuer(
+        issuer="https://id.example",
+        audiences=(AUDIENCE,),
+        keys={"keys": [public_jwk(key, kid="key-1")]},
+        subject="user:{email}/{sub}",
+    )
+    claims = {"iss": trusted.issuer, "aud": AUDIENCE, "sub": "7", "iat": now(), "exp": now() + 60}
+    verified_email = {"email": "a@b.example", "email_verified": True}
+
+    def sign(signed: bytes) -> bytes:
+        r, s = utils.decode_dss_signature(key.sign(signed, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+    header = {"alg": "ES256", "kid": "key-1", "typ": "at+jwt"}
+    token = compact(header, {**claims, **verified_email, **changes}, sign)
+    for token_type in (ACCESS_TOKEN, JWT):
+        try:
+            answer = SubjectTokens([trusted], TokenProfile()).verify(token, token_type).subject.type
+        except OAuthError as error:
+            answer = error.error
+        assert answer in {"user", "client", "invalid_request"}

@@ -10,7 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from relata.tokens import ACCESS_TOKEN, TOKEN_EXCHANGE, TokenRequest
+from relata.tokens import (
+    ACCESS_TOKEN,
+    TOKEN_EXCHANGE,
+    Client,
+    TokenRequest,
+    TokenResponse,
+    TokenService,
+)
+from tests.tokens.identity import APP
 
 ISSUER_URL = "https://tokens.example"
 
@@ -83,6 +91,12 @@ capability:buy#granted_to@role:acme/buyer
 """
 RELATIONSHIPS = _FACTS.split()
 
+THE_APP = Client(id=APP, authentication="none", grants=(TOKEN_EXCHANGE,))
+"""The single-page app that the issuer's tokens are issued to."""
+
+ROBOT = Client(id="robot", authentication="none", grants=(TOKEN_EXCHANGE,))
+"""A machine with a token of the issuer's."""
+
 SHOP = "https://shop.example/api"
 EDITOR = ("größe", "read:pages", "write:pages")
 
@@ -99,3 +113,8 @@ def asking(subject_token: str = "", **changes: Any) -> TokenRequest:
             **changes,
         }
     )
+
+
+def issue(service: TokenService, request: TokenRequest, client: Client = THE_APP) -> TokenResponse:
+    """Issue a token to the app, or to another client."""
+    return service.issue(request, client)

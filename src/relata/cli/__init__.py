@@ -11,13 +11,17 @@ from typing import Annotated
 import typer
 
 from relata.cli import (
+    audiences,
+    clients,
     explaining,
     keys,
+    organizations,
     questions,
     relationships,
     schema,
     schema_tools,
     serve,
+    tokens,
     transfer,
     validate,
 )
@@ -66,11 +70,39 @@ _schema.command("graph")(schema_tools.schema_graph)
 app.add_typer(_schema, name="schema", rich_help_panel=_ADMINISTRATION)
 app.command(rich_help_panel=_ADMINISTRATION)(schema_tools.fmt)
 app.command(rich_help_panel=_ADMINISTRATION)(validate.validate)
-_keys = _group("Make, list or revoke API keys.")
+_keys = _group("Make, list or revoke API keys; list or rotate those that sign tokens.")
 _keys.command("create")(keys.create)
 _keys.command("list")(keys.list_)
 _keys.command("revoke")(keys.revoke)
+_keys.command("rotate")(keys.rotate)
+_keys.command("signing")(keys.signing)
 app.add_typer(_keys, name="keys", rich_help_panel=_ADMINISTRATION)
+_audiences = _group("Register, list, show, change or remove the audiences of tokens.")
+_audiences.command("create")(audiences.create)
+_audiences.command("list")(audiences.list_)
+_audiences.command("show")(audiences.show)
+_audiences.command("update")(audiences.update)
+_audiences.command("delete")(audiences.delete)
+app.add_typer(_audiences, name="audiences", rich_help_panel=_ADMINISTRATION)
+_clients = _group("Register, list, show, change or remove the clients of the token service.")
+_clients.command("create")(clients.create)
+_clients.command("list")(clients.list_)
+_clients.command("show")(clients.show)
+_clients.command("update")(clients.update)
+_clients.command("rotate")(clients.rotate)
+_clients.command("delete")(clients.delete)
+app.add_typer(_clients, name="clients", rich_help_panel=_ADMINISTRATION)
+_organizations = _group("Make, list, show, change or delete organizations.")
+_organizations.command("create")(organizations.create)
+_organizations.command("list")(organizations.list_)
+_organizations.command("show")(organizations.show)
+_organizations.command("update")(organizations.update)
+_organizations.command("delete")(organizations.delete)
+app.add_typer(_organizations, name="organizations", rich_help_panel=_ADMINISTRATION)
+
+_tokens = _group("Take issued tokens back.")
+_tokens.command("revoke")(tokens.revoke)
+app.add_typer(_tokens, name="tokens", rich_help_panel=_ADMINISTRATION)
 
 app.command(rich_help_panel=_SERVER)(serve.serve)
 app.command(rich_help_panel=_SERVER)(serve.demo)

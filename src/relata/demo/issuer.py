@@ -10,7 +10,6 @@ Its key and secrets live as long as its process. Nothing but the demo starts it,
 
 from __future__ import annotations
 
-import hmac
 import time
 import uuid
 from collections.abc import Collection, Mapping
@@ -48,8 +47,6 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True):
     app: str
     """The client id of the demo's app, for which id tokens are meant."""
     people: Collection[str]
-    machines: Mapping[str, str]
-    """The secret of each machine, by its client id."""
 
 
 def create_issuer(issuer: Issuer) -> FastAPI:
@@ -72,7 +69,7 @@ def create_issuer(issuer: Issuer) -> FastAPI:
             "response_types_supported": [],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": [ALGORITHM],
-            "grant_types_supported": [DEMO_LOGIN, "client_credentials"],
+            "grant_types_supported": [DEMO_LOGIN],
         }
 
     @app.get("/keys")
@@ -102,12 +99,9 @@ _Claims = dict[str, object]
 
 
 def _grant(issuer: Issuer, form: Mapping[str, str]) -> dict[str, _Claims]:
-    match form.get("grant_type"):
-        case grant if grant == DEMO_LOGIN:
-            return _log_in(issuer, form.get("user", ""))
-        case "client_credentials":
-            return _admit_machine(issuer, form.get("client_id", ""), form.get("client_secret", ""))
-    raise _RefusedError(400, "unsupported_grant_type", f"ask with {DEMO_LOGIN}")
+    if form.get("grant_type") != DEMO_LOGIN:
+        raise _RefusedError(400, "unsupported_grant_type", f"ask with {DEMO_LOGIN}")
+    return _log_in(issuer, form.get("user", ""))
 
 
 def _log_in(issuer: Issuer, user: str) -> dict[str, _Claims]:
@@ -118,13 +112,6 @@ def _log_in(issuer: Issuer, user: str) -> dict[str, _Claims]:
         "access_token": {**authentication, **_access(issuer, issuer.app)},
         "id_token": {**authentication, "aud": issuer.app},
     }
-
-
-def _admit_machine(issuer: Issuer, client_id: str, secret: str) -> dict[str, _Claims]:
-    expected = issuer.machines.get(client_id)
-    if expected is None or not hmac.compare_digest(expected.encode(), secret.encode()):
-        raise _RefusedError(401, "invalid_client", "the client or its secret is wrong")
-    return {"access_token": {"sub": client_id, **_access(issuer, client_id)}}
 
 
 def _access(issuer: Issuer, client_id: str) -> _Claims:

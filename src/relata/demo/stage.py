@@ -66,6 +66,7 @@ class Stage:
         *,
         method: str | None = None,
         bearer: Named | None = None,
+        basic: tuple[str, Named] | None = None,
         form: Mapping[str, str | Named] | None = None,
         body: Mapping[str, object] | None = None,
         status: int | None = 200,
@@ -81,12 +82,13 @@ class Stage:
             method,
             self._resolved(url),
             headers={"Authorization": f"Bearer {bearer.value}"} if bearer else {},
+            auth=(basic[0], basic[1].value) if basic else httpx.USE_CLIENT_DEFAULT,
             data=None if form is None else {name: _value(text) for name, text in form.items()},
             json=body,
         )
         answer: JsonObject = response.json()
         if shown:
-            self._show_request(_curl(url, method, bearer, form, body))
+            self._show_request(_curl(url, method, bearer, basic, form, body))
             self._show_status(response)
             self.show(answer)
         if status not in (None, response.status_code):
@@ -143,6 +145,7 @@ def _curl(
     url: str,
     method: str,
     bearer: Named | None,
+    basic: tuple[str, Named] | None,
     form: Mapping[str, str | Named] | None,
     body: Mapping[str, object] | None,
 ) -> list[str]:
@@ -151,6 +154,8 @@ def _curl(
     parts = [f"curl {url}" if method == usual else f"curl -X {method} {url}"]
     if bearer is not None:
         parts.append(f'-H "Authorization: Bearer ${bearer.name}"')
+    if basic is not None:
+        parts.append(f'-u "{basic[0]}:${basic[1].name}"')
     parts += [f"-d {_field(name, text)}" for name, text in (form or {}).items()]
     if body is not None:
         parts.append("-H 'Content-Type: application/json'")

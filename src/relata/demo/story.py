@@ -6,6 +6,7 @@ Each step is a function: it says what it is about, asks over HTTP, and holds eve
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from rich.table import Table
@@ -13,10 +14,19 @@ from rich.table import Table
 from relata.demo.issuer import DEMO_LOGIN
 from relata.demo.scenario import ANSWERS, GERARDO, IMPORTER, PROMOTION, SAM, Answer
 from relata.demo.stage import JsonObject, Named, Stage, claims_of
-from relata.demo.world import TOKEN_LIFETIME_SECONDS, World
-from relata.tokens import ACCESS_TOKEN, TOKEN_EXCHANGE, TOKEN_PATH
+from relata.demo.world import APP, World
+from relata.tokens import (
+    ACCESS_TOKEN,
+    CLIENT_CREDENTIALS,
+    INTROSPECTION_PATH,
+    TOKEN_EXCHANGE,
+    TOKEN_PATH,
+)
 
 _TOKENS = f"$RELATA{TOKEN_PATH}"
+_INTROSPECTION = f"$RELATA{INTROSPECTION_PATH}"
+_MARKED_SECONDS = 5.0
+"""Far longer than it takes until a change is known everywhere."""
 
 
 def tell(stage: Stage, world: World) -> None:
@@ -28,6 +38,7 @@ def tell(stage: Stage, world: World) -> None:
     in_org_1 = _choose_organization(stage, gerardo)
     _use_product(stage, in_org_1["api_1"], in_org_1["api_2"])
     in_org_2 = _choose_the_other(stage, gerardo)
+    _switch(stage, in_org_2)
     _stay_apart(stage, in_org_1["api_1"], in_org_2)
     _ask_for_what_is_not_subscribed(stage, gerardo)
     _ask_for_less(stage, gerardo)
@@ -111,6 +122,20 @@ def _choose_the_other(stage: Stage, gerardo: Named) -> Named:
     return token
 
 
+def _switch(stage: Stage, in_org_2: Named) -> None:
+    stage.step(
+        "Back to org_1, without logging in again",
+        "A token of Relata's can be exchanged too: for another organization or another product, "
+        "never for longer and never for more.",
+    )
+    form = _exchange(in_org_2, organization="org_1", audience="api_2")
+    answer = stage.ask(_TOKENS, form=form)
+    claims = claims_of(answer["access_token"])
+    stage.expect("it is for org_1", claims["org_id"], "org_1")
+    stage.expect("it holds what he may do there", answer["permissions"], ["api_2/read"])
+    stage.expect("and ends with the first", claims["exp"] <= claims_of(in_org_2.value)["exp"], True)
+
+
 def _stay_apart(stage: Stage, in_org_1: Named, in_org_2: Named) -> None:
     stage.step(
         "Nothing leaks",
@@ -161,17 +186,11 @@ def _hold_nothing(stage: Stage, sam: Named) -> None:
 def _machine(stage: Stage, secret: Named) -> None:
     stage.step(
         "A machine of org_1",
-        "It has credentials of its own, the same graph and the same rules. It belongs to one "
-        "organization, so there is nothing to choose.",
+        "It asks Relata with credentials of its own; the same graph, the same rules. It belongs to "
+        "one organization, so there is nothing to choose.",
     )
-    form: dict[str, str | Named] = {
-        "grant_type": "client_credentials",
-        "client_id": IMPORTER,
-        "client_secret": secret,
-    }
-    answer = stage.ask("$ISSUER/token", form=form)
-    machine = Named("IMPORTER", answer["access_token"])
-    answer = stage.ask(_TOKENS, form=_exchange(machine, audience="api_1"))
+    form: dict[str, str | Named] = {"grant_type": CLIENT_CREDENTIALS, "audience": "api_1"}
+    answer = stage.ask(_TOKENS, form=form, basic=(IMPORTER, secret))
     token = Named("IMPORTER_API_1", answer["access_token"])
     claims = _show_claims(stage, token)
     stage.expect("it may write, and nothing else", claims["permissions"], ["api_1/write"])
@@ -210,12 +229,25 @@ def _change_a_role(stage: Stage, sam: Named, key: Named) -> None:
     stage.expect("taken back: the next check knows", answer["allowed"], False)
     answer = stage.ask(_TOKENS, form=wish)
     stage.expect("and so does the next token", answer["permissions"], [])
-    claims = claims_of(token.value)
-    stage.expect(
-        "the one before ends by itself, in minutes",
-        claims["exp"] - claims["iat"],
-        TOKEN_LIFETIME_SECONDS,
-    )
+    _wait_until_marked(stage, token, key)
+
+
+def _wait_until_marked(stage: Stage, token: Named, key: Named) -> None:
+    """See the token marked that says what is no longer so, which takes less than a second."""
+    deadline = time.monotonic() + _MARKED_SECONDS
+    form: dict[str, str | Named] = {"token": token}
+    while stage.ask(_INTROSPECTION, form=form, bearer=key, shown=False)["active"]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    answer = stage.ask(_INTROSPECTION, form=form, bearer=key)
+    stage.expect("the one before is good no longer", answer, {"active": False})
+    refusal = stage.ask("$PRODUCT/reports", bearer=token, status=None, shown=False)
+    while "detail" not in refusal and time.monotonic() < deadline + _MARKED_SECONDS:
+        time.sleep(0.1)  # the API asks for the status list again when it has grown old
+        refusal = stage.ask("$PRODUCT/reports", bearer=token, status=None, shown=False)
+    refusal = stage.ask("$PRODUCT/reports", bearer=token, status=401)
+    stage.expect("and api_1 knows, by the status list", refusal["detail"], "the token is refused")
 
 
 def _forge_a_choice(stage: Stage, key: Named) -> None:
@@ -314,6 +346,7 @@ def _exchange(subject: Named, **wishes: str) -> dict[str, str | Named]:
         "grant_type": TOKEN_EXCHANGE,
         "subject_token": subject,
         "subject_token_type": ACCESS_TOKEN,
+        "client_id": APP,
         **wishes,
     }
 

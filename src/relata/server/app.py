@@ -1,41 +1,54 @@
 """The application: the routes, what stands in front of them, and the OpenAPI document.
 
-A request passes, in this order: the short way for checks, the headers of every answer, the limit
-of its body, cross-origin rules where there are any, the routes.
+A request passes, in this order: the short way for checks, the headers of every answer, cross-origin
+rules, the limit of its body, the routes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
-from starlette.datastructures import MutableHeaders
-from starlette.middleware.cors import CORSMiddleware
+from starlette.datastructures import MutableHeaders, State
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from relata.authorizer import Relata
 from relata.errors import OAuthError
 from relata.server import problems
 from relata.server.busy import Busy
+from relata.server.cross_origin import CrossOrigin, RegisteredOrigins
 from relata.server.fast_check import FastCheck
 from relata.server.limits import BodyLimit
+from relata.server.oauth import events_of_client, oauth_refusal
+from relata.server.rate_limits import (
+    Proxies,
+    RateLimits,
+    TooManyRequestsError,
+    too_many_requests,
+)
 from relata.server.routes import (
+    audiences,
     checks,
+    clients,
     description,
+    events,
     health,
+    introspection,
     keys,
     lookups,
+    organizations,
     relationships,
     schema,
     schema_diff,
+    status,
     transfer,
 )
 from relata.server.routes import tokens as token_routes
+from relata.server.routes.events import Events
 from relata.server.settings import Settings
-from relata.tokens import TokenService
+from relata.tokens import Clients, TokenService
 
 _ROUTERS = (
     checks.router,
@@ -45,7 +58,16 @@ _ROUTERS = (
     schema.router,
     schema_diff.router,
     keys.router,
+    audiences.router,
+    audiences.lists_router,
+    clients.router,
+    organizations.router,
     token_routes.router,
+    introspection.router,
+    introspection.admin_router,
+    status.router,
+    status.keys_router,
+    events.router,
     health.router,
     description.router,
 )
@@ -75,27 +97,43 @@ def create_api(
         redirect_slashes=False,
         responses=problems.responses(500),
     )
-    api.state.authorizer = authorizer
-    api.state.tokens = tokens
-    api.state.busy = busy
+    _hold(api.state, authorizer, tokens, busy, settings)
+    api.state.rate_limits = RateLimits(
+        settings.client_requests_per_minute, settings.address_requests_per_minute
+    )
+    api.state.proxies = Proxies(settings.trusted_proxies)
     for router in _ROUTERS:
         api.include_router(router)
     problems.install(api)
     api.add_exception_handler(405, _method_not_allowed)
     api.add_exception_handler(OAuthError, _oauth_refusal)
-    _allow_origins(api, settings.allowed_origins)
+    api.add_exception_handler(TooManyRequestsError, too_many_requests)
     streamed = {transfer.IMPORT_PATH: settings.max_import_bytes}
-    return _WithHeaders(BodyLimit(api, settings.max_body_bytes, streamed))
+    limited = BodyLimit(api, settings.max_body_bytes, streamed)
+    registered = RegisteredOrigins(Clients(authorizer.store))
+    return _WithHeaders(CrossOrigin(limited, registered, settings.allowed_origins))
 
 
-def _allow_origins(api: FastAPI, origins: Sequence[str]) -> None:
-    if origins:
-        api.add_middleware(
-            CORSMiddleware,
-            allow_origins=origins,
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type"],
-        )
+def _hold(
+    state: State,
+    authorizer: Relata,
+    tokens: TokenService | None,
+    busy: Busy,
+    settings: Settings,
+) -> None:
+    """Keep what the routes need; without a token service, its parts are None."""
+    state.authorizer = authorizer
+    state.tokens = tokens
+    state.busy = busy
+    state.signing_keys = tokens and tokens.signing_keys
+    state.status_lists = tokens and tokens.statuses
+    state.events = tokens and Events(
+        authorizer,
+        tokens.signing_keys,
+        issuer_url=tokens.issuer_url,
+        clients=lambda request: events_of_client(request, tokens),
+        max_seconds=settings.event_stream_seconds,
+    )
 
 
 class _API(FastAPI):
@@ -165,5 +203,5 @@ async def _method_not_allowed(request: Request, error: Exception) -> Response:
 async def _oauth_refusal(_request: Request, error: Exception) -> Response:
     match error:
         case OAuthError():
-            return token_routes.oauth_refusal(error)
+            return oauth_refusal(error)
     return problems.unexpected(error)

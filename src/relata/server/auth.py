@@ -3,16 +3,21 @@
 The rule: a key comes as `Authorization: Bearer <key>` (RFC 6750 section 2.1) and nowhere else. A
 route names the scopes that open it, any one of which is enough; `admin` opens every route.
 Missing and bad keys are told apart only by the challenge, as RFC 6750 section 3 asks.
+
+A key that is bound to an organization opens only the routes that say so with `inside(...)`, which
+then take the authorizer as `fields.Inside` or `fields.Evaluator` gives it. Every other route
+refuses it, also one that is added without a thought of such keys.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fastapi import Security, params
+from fastapi import Depends, Security, params
 from fastapi.security import HTTPBearer
 
 from relata.api_keys import ApiKeys
+from relata.bounds import OutsideError
 from relata.errors import ScopeError
 from relata.server.problems import Refusal
 from relata.store import StoredKey
@@ -26,6 +31,22 @@ def needs(*scopes: str) -> params.Security:
     """Declare the scopes of which a key needs one; `routing.Guarded` holds the route to it."""
     security: params.Security = Security(_SCHEME, scopes=list(scopes))
     return security
+
+
+class Inside:
+    """Marks a route as one that keys which are bound to an organization may open."""
+
+    def __init__(self, scopes: Iterable[str]) -> None:
+        self.scopes = frozenset(scopes)
+
+    async def __call__(self) -> None:
+        """Do nothing: `routing.Guarded` reads the mark."""
+
+
+def inside(*scopes: str) -> params.Depends:
+    """Declare the scopes of which a bound key needs one."""
+    marked: params.Depends = Depends(Inside(scopes))
+    return marked
 
 
 def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -54,16 +75,27 @@ def permits(key: StoredKey, wanted: frozenset[str]) -> bool:
     return any(ApiKeys.allows(key, scope) for scope in wanted)
 
 
-def admit(keys: ApiKeys, headers: Iterable[tuple[bytes, bytes]], wanted: frozenset[str]) -> None:
-    """Let a request pass whose key has one of the wanted scopes.
+def admit(
+    keys: ApiKeys,
+    headers: Iterable[tuple[bytes, bytes]],
+    wanted: frozenset[str],
+    inside: frozenset[str] = frozenset(),
+) -> StoredKey:
+    """Let a request pass whose key has one of the wanted scopes; return the key.
+
+    `inside` are those of a key that is bound to an organization.
 
     Raises Refusal without a key, AuthenticationError with a bad one, ScopeError with one that
-    lacks the scope.
+    lacks the scope, OutsideError with a bound one where there is nothing for it.
     """
     presented = bearer(headers)
     if presented is None:
         raise missing("an API key")
     key = keys.authenticate(presented)
-    if not permits(key, wanted):
-        names = " or ".join(f"`{scope}`" for scope in sorted(wanted))
+    if key.organization and not inside:
+        raise OutsideError
+    needed = inside if key.organization else wanted
+    if not permits(key, needed):
+        names = " or ".join(f"`{scope}`" for scope in sorted(needed))
         raise ScopeError(f"the key needs the scope {names}")
+    return key

@@ -1,15 +1,16 @@
 """The short way for `POST /check`: an ASGI application in front of the others.
 
 It answers when everything about a request is good and nothing has to be waited for: a good key,
-the exact shape, `minimize_latency` or a revision that the graph has reached. Every other request
-it hands on, with what it has read of the body, to the declared route (`routes/checks.py`), which
-gives the same answers and all the refusals. So the rules stand in one place, and this module
-cannot refuse anything.
+which is not bound to an organization, the exact shape, `minimize_latency` or a revision that the
+graph has reached. Every other request it hands on, with what it has read of the body, to the
+declared route (`routes/checks.py`), which gives the same answers and all the refusals. So the
+rules stand in one place, and this module cannot refuse anything.
 
 The evaluation runs in the event loop: it reads memory only, and a thread would cost more than it.
 One that follows more than `_STEPS` relationships is given up and handed on, to be done in a thread.
 Since the authorizer answers one question at a time, checks take the long way, through a thread,
-while a thread is busy with one: the loop must not stand still behind a long lookup.
+while a thread is busy with one, and while changes are taken in: the loop must not stand still
+behind a long lookup or a large import.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from relata.authorizer import Relata
 from relata.consistency import decode_zed_token
 from relata.server.auth import bearer, permits
 from relata.server.busy import Busy
+from relata.server.limits import too_deep
 
 _SCOPES = frozenset({"check"})
 _STEPS = 10_000
@@ -85,7 +87,8 @@ class FastCheck:
         if presented is None:
             return False
         try:
-            return permits(self._authorizer.keys.authenticate(presented), _SCOPES)
+            key = self._authorizer.keys.authenticate(presented)
+            return not key.organization and permits(key, _SCOPES)
         except Exception:  # noqa: BLE001 - the declared route meets it again, and answers it
             return False
 
@@ -99,13 +102,13 @@ class FastCheck:
         return messages
 
     def _answer(self, body: bytes) -> bytes | None:
-        if self._busy or len(body) > self._max_bytes:
+        if self._busy or len(body) > self._max_bytes or too_deep(body):
             return None
         try:
             question = _decode(body)
             if self._must_wait(question.consistency):
                 return None
-            result = self._authorizer.check(
+            result = self._authorizer.check_at_once(
                 question.resource,
                 question.permission,
                 question.subject,
@@ -113,6 +116,8 @@ class FastCheck:
                 contextual=question.contextual_relationships,
                 steps=_STEPS,
             )
+            if result is None:
+                return None
         except Exception:  # noqa: BLE001 - the declared route meets it again, and answers it
             return None
         return _encode(

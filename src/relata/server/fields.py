@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from relata.authorizer import Relata
+from relata.bounds import Bounded, OutsideError
 from relata.consistency import (
     FULLY_CONSISTENT,
     MINIMIZE_LATENCY,
@@ -33,6 +34,8 @@ from relata.consistency import (
 from relata.errors import InvalidArgumentError
 from relata.relationships import RelationshipFilter
 from relata.server.busy import Busy
+from relata.store import StoredKey
+from relata.tokens.organizations import Organizations
 
 DEFAULT_PAGE = 1_000
 MAX_PAGE = 10_000
@@ -47,20 +50,38 @@ class Body(BaseModel):
 
 
 async def authorizer_of(request: Request) -> Relata:
-    """The authorizer that the application was created with."""
+    """The authorizer that the application was created with; not for keys that are bound."""
+    key: StoredKey | None = getattr(request.state, "key", None)  # open routes have none
+    if key is not None and key.organization:
+        raise OutsideError
     authorizer: Relata = request.app.state.authorizer
     return authorizer
 
 
-async def evaluator_of(request: Request) -> AsyncIterator[Relata]:
-    """The authorizer, counted as busy with a question until the answer is sent."""
+async def key_of(request: Request) -> StoredKey:
+    """The key that opened a guarded route."""
+    key: StoredKey = request.state.key
+    return key
+
+
+async def inside_of(request: Request) -> Relata | Bounded:
+    """The authorizer, as far as the key that opened a guarded route reaches."""
+    authorizer: Relata = request.app.state.authorizer
+    organization = (await key_of(request)).organization
+    return Organizations(authorizer).inside(organization) if organization else authorizer
+
+
+async def evaluator_of(request: Request) -> AsyncIterator[Relata | Bounded]:
+    """The same, counted as busy with a question until the answer is sent."""
     busy: Busy = request.app.state.busy
     with busy:
-        yield request.app.state.authorizer
+        yield await inside_of(request)
 
 
+Key = Annotated[StoredKey, Depends(key_of)]
 Authorizer = Annotated[Relata, Depends(authorizer_of)]
-Evaluator = Annotated[Relata, Depends(evaluator_of)]
+Inside = Annotated[Relata | Bounded, Depends(inside_of)]
+Evaluator = Annotated[Relata | Bounded, Depends(evaluator_of)]
 
 
 def _read_consistency(value: object) -> Consistency:

@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from relata.errors import InvalidArgumentError, RelataError
-from relata.server.auth import admit
+from relata.server.auth import Inside, admit
 from relata.server.limits import read_form, read_json
 from relata.server.problems import Refusal, unexpected
 
@@ -74,13 +74,21 @@ class Guarded(Open):
         return super().get_route_handler()
 
     def admit(self, request: Request) -> None:
-        """Let a good key with a good scope pass."""
-        admit(request.app.state.authorizer.keys, request.headers.raw, self._scopes)
+        """Let a good key with a good scope pass; it is `request.state.key` from then on."""
+        request.state.key = admit(
+            request.app.state.authorizer.keys, request.headers.raw, self._scopes, self._inside
+        )
 
     @cached_property
     def _scopes(self) -> frozenset[str]:
         declared = (item for item in self.dependencies if isinstance(item, params.Security))
         return frozenset(scope for item in declared for scope in item.scopes or ())
+
+    @cached_property
+    def _inside(self) -> frozenset[str]:
+        """The scopes of which a key that is bound to an organization needs one; none, for none."""
+        marks = (item.dependency for item in self.dependencies)
+        return frozenset(scope for it in marks if isinstance(it, Inside) for scope in it.scopes)
 
 
 def media_type(request: Request) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
@@ -38,8 +39,13 @@ def run(settings: Settings) -> None:
     with (
         listen(settings.host, settings.port) as listening,
         Relata.open(settings.database, follow_seconds=settings.poll_interval) as authorizer,
+        contextlib.ExitStack() as closing,
     ):
-        app = create_app(authorizer, token_service(authorizer, settings), settings)
+        tokens = token_service(authorizer, settings)
+        if tokens is not None:
+            closing.callback(tokens.close)
+            _warn_of(tokens)
+        app = create_app(authorizer, tokens, settings)
         config = uvicorn.Config(
             app,
             lifespan="off",
@@ -75,7 +81,17 @@ def token_service(authorizer: Relata, settings: Settings) -> TokenService | None
         settings.issuers,
         issuer_url=settings.issuer_url or "",
         lifetime=timedelta(seconds=settings.token_lifetime),
+        secret=settings.key_secret.get_secret_value() if settings.key_secret else None,
+        former_secrets=[secret.get_secret_value() for secret in settings.former_key_secrets],
     )
+
+
+def _warn_of(tokens: TokenService) -> None:
+    if not tokens.signing_keys.encrypts:
+        _log.warning(
+            "keys that sign tokens are stored unencrypted; set RELATA_KEY_SECRET, then run "
+            "`relata keys rotate`"
+        )
 
 
 def _is_news(record: logging.LogRecord) -> bool:

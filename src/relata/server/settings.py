@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from pydantic import Field, PlainValidator, ValidationError
+from pydantic import AfterValidator, Field, PlainValidator, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from relata.errors import InvalidArgumentError, RelataError
 from relata.server.problems import validation_message
+from relata.server.rate_limits import ADDRESS_REQUESTS_PER_MINUTE, CLIENT_REQUESTS_PER_MINUTE
 from relata.tokens import TrustedIssuer
+from relata.tokens.clients import check_origin
 
 _PREFIX = "RELATA_"
 
@@ -26,6 +28,16 @@ def _read_issuers(value: object) -> tuple[TrustedIssuer, ...]:
     except (msgspec.ValidationError, RelataError) as error:
         # A message with braces would be taken for a template, so it goes in as a value.
         raise PydanticCustomError("issuers", "{reason}", {"reason": str(error)}) from None
+
+
+def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what no browser would send, since it would let nobody in."""
+    for index, origin in enumerate(origins):
+        try:
+            check_origin(origin, field=f"[{index}]")
+        except RelataError as error:
+            raise PydanticCustomError("origin", "{reason}", {"reason": str(error)}) from None
+    return origins
 
 
 class Settings(BaseSettings):
@@ -45,7 +57,19 @@ class Settings(BaseSettings):
     """Whose tokens about users are believed, as a JSON list; without any, no tokens are issued."""
     token_lifetime: Annotated[int, Field(ge=1, le=86_400)] = 300
     """How long an issued token is good, in seconds."""
-    allowed_origins: tuple[str, ...] = ()
+    key_secret: SecretStr | None = None
+    """What encrypts the keys that sign tokens where they are stored; at least 32 characters."""
+    client_requests_per_minute: Annotated[int, Field(ge=0)] = CLIENT_REQUESTS_PER_MINUTE
+    """How often one client may ask the OAuth endpoints; 0 is no limit."""
+    address_requests_per_minute: Annotated[int, Field(ge=0)] = ADDRESS_REQUESTS_PER_MINUTE
+    """How often one address may; 0 is no limit."""
+    event_stream_seconds: Annotated[int, Field(ge=0)] = 3_600
+    """How long one connection may follow the events of tokens; who follows comes back."""
+    trusted_proxies: tuple[str, ...] = ()
+    """The networks of proxies whose word about addresses counts, as a JSON list."""
+    former_key_secrets: tuple[SecretStr, ...] = ()
+    """Secrets that keys may still be encrypted with, as a JSON list; they encrypt nothing."""
+    allowed_origins: Annotated[tuple[str, ...], AfterValidator(_check_origins)] = ()
     """The web origins whose pages may call, as a JSON list (`["https://app.example"]`)."""
     max_body_bytes: Annotated[int, Field(ge=1)] = 1024 * 1024
     """How large a request's body may be."""

@@ -1,7 +1,7 @@
-"""Token exchange (RFC 8693): the request and the response as values, and the rules of the form.
+"""The token endpoint's request and response as values, and the rules of the form.
 
-What can be judged by the request alone is judged here; whom a subject token speaks of, and what
-they may do, is not.
+There are two grants: token exchange (RFC 8693) and client credentials (RFC 6749, section 4.4).
+What can be judged by the request alone is judged here; who asks, and what they may do, is not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from relata.errors import OAuthError
 from relata.tokens.subject_tokens import ACCESS_TOKEN, JWT
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - RFC 8693's name
+CLIENT_CREDENTIALS = "client_credentials"
+GRANTS = (TOKEN_EXCHANGE, CLIENT_CREDENTIALS)
 BEARER = "Bearer"
+DPOP = "DPoP"
 
 _REPEATABLE = frozenset({"audience", "resource"})
 _ISSUABLE = (ACCESS_TOKEN, JWT)
@@ -31,11 +34,11 @@ class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
     subject_token: str = ""
     subject_token_type: str = ""
     audience: tuple[str, ...] = ()
-    """The product that the token is for, by its id."""
+    """The audience that the token is for, by its id."""
     resource: tuple[str, ...] = ()
-    """The product that the token is for, where its id is an absolute URI (RFC 8707)."""
+    """The audience that the token is for, where its id is an absolute URI (RFC 8707)."""
     organization: str = ""
-    """The id of the organization that the subject chose; needless with one to choose from."""
+    """The id of the organization that was chosen; needless with one to choose from."""
     scope: str = ""
     """The permissions wished for, separated by single spaces; all that are held if empty."""
     requested_token_type: str = ""
@@ -73,12 +76,15 @@ class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
 class TokenResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A successful response: RFC 8693 section 2.2.1, and what the token says for its app.
 
-    An app treats the token itself as opaque, so what it may need to know stands beside it.
+    An app treats the token itself as opaque, so what it may need to know stands beside it, whole
+    where the token had no room for it.
     """
 
     access_token: str
     issued_token_type: str
+    """Empty where nothing was exchanged."""
     token_type: str
+    """`Bearer`, or `DPoP` where the token is bound to a key (RFC 9449, section 5)."""
     expires_in: int
     """In seconds."""
     scope: str
@@ -86,12 +92,17 @@ class TokenResponse(msgspec.Struct, frozen=True, kw_only=True):
     organization: str
     permissions: tuple[str, ...]
     roles: tuple[str, ...]
+    products: dict[str, tuple[str, ...]] | None = None
+    """The permissions by product, where the audience has several."""
+    revision: str = ""
+    """The zed token of what was asked: a check with it is at least as fresh as the token."""
 
     def body(self) -> dict[str, object]:
-        """Return the members of the response; an empty `scope`, which has no form, is left out."""
+        """Return the members of the response, without those that have nothing to say."""
         members: dict[str, object] = msgspec.to_builtins(self)
-        if not self.scope:
-            del members["scope"]
+        for name in ("scope", "issued_token_type", "products"):
+            if not members[name]:
+                del members[name]
         return members
 
     def __repr__(self) -> str:
@@ -103,15 +114,19 @@ class TokenResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_form(request: TokenRequest) -> None:
-    """Raise OAuthError where the request is not one for a token exchange done here."""
+    """Raise OAuthError where the request is not one for a grant done here."""
     _check_grant(request.grant_type)
+    if request.grant_type == CLIENT_CREDENTIALS:
+        _refuse_given(request, "subject_token", "subject_token_type", "requested_token_type")
+        _refuse_given(request, "actor_token", "actor_token_type")
+        return
     for name in ("subject_token", "subject_token_type"):
         if not getattr(request, name):
             raise OAuthError("invalid_request", f"`{name}` is missing", field=name)
-    if request.actor_token or request.actor_token_type:
+    if bool(request.actor_token) != bool(request.actor_token_type):
         raise OAuthError(
             "invalid_request",
-            "`actor_token` is not supported; ask with the subject token alone",
+            "`actor_token` and `actor_token_type` come together",
             field="actor_token",
         )
     if request.requested_token_type and request.requested_token_type not in _ISSUABLE:
@@ -122,19 +137,28 @@ def check_form(request: TokenRequest) -> None:
         )
 
 
+def _refuse_given(request: TokenRequest, *names: str) -> None:
+    """Refuse what belongs to another grant: whoever sends it expects it to count."""
+    for name in names:
+        if getattr(request, name):
+            raise OAuthError(
+                "invalid_request", f"`{name}` has no place in this `grant_type`", field=name
+            )
+
+
 def _check_grant(grant_type: str) -> None:
     if not grant_type:
         raise OAuthError("invalid_request", "`grant_type` is missing", field="grant_type")
-    if grant_type != TOKEN_EXCHANGE:
+    if grant_type not in GRANTS:
         raise OAuthError(
             "unsupported_grant_type",
-            f"the only `grant_type` here is `{TOKEN_EXCHANGE}`",
+            f"`grant_type` is neither `{TOKEN_EXCHANGE}` nor `{CLIENT_CREDENTIALS}`",
             field="grant_type",
         )
 
 
 def target_of(request: TokenRequest) -> str:
-    """Return the one product that a token is asked for.
+    """Return the one audience that a token is asked for.
 
     Raises OAuthError: `invalid_request` where there is none or more than one, `invalid_target`
     where a `resource` is not an absolute URI without a fragment (RFC 8707, section 2).
@@ -143,7 +167,7 @@ def target_of(request: TokenRequest) -> str:
     if not targets:
         raise OAuthError(
             "invalid_request",
-            "`audience` or `resource` is missing; name the product that the token is for",
+            "`audience` or `resource` is missing; name the API that the token is for",
             field="audience",
         )
     if len(targets) > 1:
@@ -156,7 +180,7 @@ def target_of(request: TokenRequest) -> str:
         raise OAuthError(
             "invalid_target",
             "`resource` is not an absolute URI without a fragment; "
-            "send the id of a product as `audience`",
+            "send the audience's id as `audience`",
             field="resource",
         )
     return targets.pop()
@@ -167,13 +191,13 @@ def is_scope_token(text: str) -> bool:
     return _SCOPE_TOKEN.fullmatch(text) is not None
 
 
-def grant_scope(asked: str, held: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those of the held permissions that are asked for, all where nothing is.
+def wished_scope(asked: str) -> frozenset[str] | None:
+    """Return the permissions that are asked for by name, None where none is.
 
-    Raises OAuthError `invalid_scope` where the wish is malformed or nothing of it is held.
+    Raises OAuthError `invalid_scope` where the wish is malformed (RFC 6749, section 3.3).
     """
     if not asked:
-        return held
+        return None
     wishes = asked.split(" ")
     if not all(is_scope_token(wish) for wish in wishes):
         raise OAuthError(
@@ -181,9 +205,10 @@ def grant_scope(asked: str, held: tuple[str, ...]) -> tuple[str, ...]:
             "`scope` is malformed; separate permissions by single spaces",
             field="scope",
         )
-    granted = tuple(permission for permission in held if permission in frozenset(wishes))
-    if not granted:
-        raise OAuthError(
-            "invalid_scope", "none of the permissions in `scope` is held", field="scope"
-        )
-    return granted
+    return frozenset(wishes)
+
+
+def narrowest(*limits: Iterable[str] | None) -> frozenset[str] | None:
+    """Return what all limits allow; None, which is no limit, where all are None."""
+    given = [frozenset(limit) for limit in limits if limit is not None]
+    return frozenset.intersection(*given) if given else None

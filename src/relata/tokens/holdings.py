@@ -16,6 +16,8 @@ answers agree might never end under steady writes.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from relata.authorizer import Relata
@@ -39,14 +41,34 @@ class Choice(msgspec.Struct, frozen=True):
 
     subject: SubjectRef
     organization: str
-    product: str
+    audience: str
+    products: tuple[str, ...]
+    """The products of the audience."""
 
 
 class Holdings(msgspec.Struct, frozen=True):
-    """What a token holds, sorted."""
+    """What a subject holds, sorted."""
 
-    permissions: tuple[str, ...]
+    products: dict[str, tuple[str, ...]]
+    """The permissions by product, for those products that are available."""
     roles: tuple[str, ...]
+    revision: Consistency
+    """What the answers are of."""
+
+    @property
+    def permissions(self) -> tuple[str, ...]:
+        """The permissions for all products."""
+        return tuple(sorted({name for names in self.products.values() for name in names}))
+
+    def within(self, limit: Collection[str] | None) -> Holdings:
+        """The same with no permission beyond a limit; None is no limit."""
+        if limit is None:
+            return self
+        products = {
+            product: tuple(name for name in names if name in limit)
+            for product, names in self.products.items()
+        }
+        return Holdings(products, self.roles, self.revision)
 
 
 class Questions:
@@ -68,6 +90,10 @@ class Questions:
             for organization in organizations
         )
 
+    def may_choose(self, subject: SubjectRef, organization: str) -> bool:
+        """Whether the subject may choose an organization."""
+        return self._opens(subject, organization, FULLY_CONSISTENT)
+
     def _choosable(self, subject: SubjectRef) -> tuple[tuple[str, ...], Consistency]:
         """Look up the candidates, and keep those whose session a choice would open."""
         profile = self._profile
@@ -75,17 +101,19 @@ class Questions:
             profile.organization, profile.access, subject, (), FULLY_CONSISTENT
         )
         organizations = tuple(
-            candidate
-            for candidate in candidates
-            if self._authorizer.check(
-                ObjectRef(profile.organization, candidate),
-                profile.session,
-                subject,
-                contextual=(self._chosen(subject, candidate),),
-                consistency=revision,
-            ).allowed
+            candidate for candidate in candidates if self._opens(subject, candidate, revision)
         )
         return organizations, revision
+
+    def _opens(self, subject: SubjectRef, organization: str, revision: Consistency) -> bool:
+        """Whether choosing an organization would open a session."""
+        return self._authorizer.check(
+            ObjectRef(self._profile.organization, organization),
+            self._profile.session,
+            subject,
+            contextual=(self._chosen(subject, organization),),
+            consistency=revision,
+        ).allowed
 
     def _audiences(
         self, subject: SubjectRef, organization: str, revision: Consistency
@@ -94,23 +122,47 @@ class Questions:
         profile = self._profile
         return self._lookup(profile.product, profile.available, subject, chosen, revision)[0]
 
-    def holdings(self, choice: Choice) -> Holdings:
-        """Return what the subject holds in the organization for the product.
+    def holdings(self, choice: Choice, revision: Consistency = FULLY_CONSISTENT) -> Holdings:
+        """Return what the subject holds in the organization for the products.
+
+        Each product is asked about by itself, so each permission has its product. Products that
+        are not available are left out.
 
         Raises OAuthError: `invalid_request` where the organization may not be chosen, else
-        `invalid_target` where the product may not be asked for.
+        `invalid_target` where no product may be asked for.
         """
-        profile = self._profile
-        contextual = self._contextual(choice)
-        revision = self._permit(choice, contextual)
-        permissions, _ = self._lookup(
-            profile.capability, profile.held, choice.subject, contextual, revision
-        )
-        roles, _ = self._lookup(profile.role, profile.active, choice.subject, contextual, revision)
-        return Holdings(permissions, roles)
+        products: dict[str, tuple[str, ...]] = {}
+        roles: set[str] = set()
+        for product in choice.products:
+            contextual = self._contextual(choice, product)
+            revision, available = self._permit(choice, product, contextual, revision)
+            if available:
+                held = (choice.subject, contextual, revision)
+                products[product] = self._held(*held)
+                roles.update(self._active(*held))
+        if not products:
+            raise not_available(choice.audience)
+        return Holdings(products, tuple(sorted(roles)), revision)
 
-    def _permit(self, choice: Choice, contextual: tuple[Relationship, ...]) -> Consistency:
-        """Check both sessions, and return the revision that the answers are of."""
+    def lookup(
+        self, choice: Choice, resource_type: str, permission: str, revision: Consistency
+    ) -> tuple[str, ...]:
+        """Look up any resources, in the organization and for the products that were chosen."""
+        contextual = (
+            self._chosen(choice.subject, choice.organization),
+            *(self._requested(choice.subject, product) for product in choice.products),
+        )
+        return self._lookup(resource_type, permission, choice.subject, contextual, revision)[0]
+
+    def _permit(
+        self,
+        choice: Choice,
+        product: str,
+        contextual: tuple[Relationship, ...],
+        revision: Consistency,
+    ) -> tuple[Consistency, bool]:
+        """Check both sessions; return the revision that the answers are of, and whether the
+        product may be asked for."""
         profile = self._profile
         questions = (
             Question(
@@ -118,26 +170,39 @@ class Questions:
                 profile.session,
                 choice.subject,
             ),
-            Question(ObjectRef(profile.product, choice.product), profile.session, choice.subject),
+            Question(ObjectRef(profile.product, product), profile.session, choice.subject),
         )
-        result = self._authorizer.check_many(
-            questions, contextual=contextual, consistency=FULLY_CONSISTENT
-        )
-        refusals = (not_choosable(choice.organization), not_available(choice.product))
-        for answer, refusal in zip(result.answers, refusals, strict=True):
+        result = self._authorizer.check_many(questions, contextual=contextual, consistency=revision)
+        allowed = []
+        for answer in result.answers:
             if isinstance(answer, RelataError):
                 raise answer
-            if not answer.allowed:
-                raise refusal
-        return at_exact_snapshot(result.checked_at)
+            allowed.append(answer.allowed)
+        if not allowed[0]:
+            raise not_choosable(choice.organization)
+        return at_exact_snapshot(result.checked_at), allowed[1]
 
-    def _contextual(self, choice: Choice) -> tuple[Relationship, ...]:
-        requested = Relationship(
-            ObjectRef(self._profile.product, choice.product),
-            self._profile.requested_by,
-            choice.subject,
+    def _held(
+        self, subject: SubjectRef, contextual: tuple[Relationship, ...], revision: Consistency
+    ) -> tuple[str, ...]:
+        profile = self._profile
+        return self._lookup(profile.capability, profile.held, subject, contextual, revision)[0]
+
+    def _active(
+        self, subject: SubjectRef, contextual: tuple[Relationship, ...], revision: Consistency
+    ) -> tuple[str, ...]:
+        profile = self._profile
+        return self._lookup(profile.role, profile.active, subject, contextual, revision)[0]
+
+    def _contextual(self, choice: Choice, product: str) -> tuple[Relationship, ...]:
+        return (
+            self._chosen(choice.subject, choice.organization),
+            self._requested(choice.subject, product),
         )
-        return (self._chosen(choice.subject, choice.organization), requested)
+
+    def _requested(self, subject: SubjectRef, product: str) -> Relationship:
+        resource = ObjectRef(self._profile.product, product)
+        return Relationship(resource, self._profile.requested_by, subject)
 
     def _chosen(self, subject: SubjectRef, organization: str) -> Relationship:
         resource = ObjectRef(self._profile.organization, organization)
@@ -179,10 +244,10 @@ def not_choosable(organization: str) -> OAuthError:
     )
 
 
-def not_available(product: str) -> OAuthError:
-    """Refuse a product, in one wording whether it is unknown or not subscribed to."""
+def not_available(audience: str) -> OAuthError:
+    """Refuse an audience, in one wording whether it is unknown or not subscribed to."""
     return OAuthError(
         "invalid_target",
-        f"`{product[:80]}` is not a product that is available in the organization",
+        f"`{audience[:80]}` is not a product that is available in the organization",
         field="audience",
     )

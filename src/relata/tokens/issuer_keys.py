@@ -1,51 +1,75 @@
-"""The published keys of a trusted issuer (RFC 7517): fetched, kept for a while, looked up.
+"""The keys of a trusted issuer (RFC 7517): pinned, or fetched, kept for a while, and looked up.
 
-Keys come from the registered address and from nowhere else: what a token's header says about keys
-(`jku`, `jwk`, `x5u`, `x5c`) is not read, and redirects are not followed. They are fetched again
-when they have grown old, so that a withdrawn key stops counting, and when a token names a key that
-is not among them, so that a new one counts at once; the latter no more often than a limit, since
-anybody can make up a token. While keys are needed and cannot be fetched nobody is believed.
+Keys come from where the registration says and from nowhere else: what a token's header says about
+keys (`jku`, `jwk`, `x5u`, `x5c`) is not read, and redirects are not followed. They are fetched
+again when they have grown old, so that a withdrawn key stops counting, and when a token names a key
+that is not among them, so that a new one counts at once; the latter no more often than a limit,
+since anybody can make up a token. An issuer that is discovered is discovered anew with each fetch,
+so an address that has moved is found within the same limits. While keys are needed and cannot be
+fetched nobody is believed.
 
-Nothing is fetched before the first token.
+Nothing is fetched before the first token. Pinned keys are never fetched.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from datetime import timedelta
+from typing import Protocol
 
-import httpx
 import jwt
 import msgspec
 
 from relata.errors import OAuthError
-from relata.tokens.issuers import KEY_TYPES, TrustedIssuer
+from relata.tokens.discovery import discovered_jwks_uri
+from relata.tokens.fetching import FetchError, fetch_object
+from relata.tokens.issuers import TrustedIssuer
+from relata.tokens.public_keys import Jwk, find_key, keys_in
 
 MAX_AGE = timedelta(minutes=10)
 REFRESH_LIMIT = timedelta(seconds=30)
 _RETRY_SECONDS = 5.0
-_FETCH_SECONDS = 10.0
-_TIMEOUT = httpx.Timeout(5.0)
-_MAX_DOCUMENT_BYTES = 256 * 1024
-_MIN_RSA_BITS = 2048
 
-_Jwk = dict[str, object]
+_log = logging.getLogger(__name__)
+
+
+class IssuerKeys(Protocol):
+    """The keys of one issuer. Safe to share between threads."""
+
+    def find(self, kid: str, algorithm: str) -> jwt.PyJWK | None:
+        """Return the key that has the id and fits the algorithm, or None.
+
+        Raises OAuthError `temporarily_unavailable` where the keys cannot be fetched.
+        """
+
+
+def keys_of(issuer: TrustedIssuer) -> IssuerKeys:
+    """Return the keys of an issuer, as it was registered."""
+    pinned = issuer.pinned_keys()
+    return PublishedKeys(issuer) if pinned is None else PinnedKeys(pinned)
+
+
+class PinnedKeys(msgspec.Struct, frozen=True):
+    """Keys that were registered with their issuer: another one takes another registration."""
+
+    keys: tuple[Jwk, ...]
+
+    def find(self, kid: str, algorithm: str) -> jwt.PyJWK | None:
+        """Return the key that has the id and fits the algorithm, or None."""
+        return find_key(self.keys, kid, algorithm)
 
 
 class _Published(msgspec.Struct, frozen=True):
     """What the issuer published, and when it was fetched, in seconds of the monotonic clock."""
 
-    keys: tuple[_Jwk, ...]
+    keys: tuple[Jwk, ...]
     fetched_at: float
 
 
-class _FetchError(Exception):
-    """The address did not answer with a set of keys."""
-
-
-class IssuerKeys:
-    """The keys of one issuer. Safe to share between threads.
+class PublishedKeys:
+    """Keys that an issuer publishes.
 
     `max_age` is how long fetched keys are used, `refresh_limit` how far apart at least two
     fetches for keys that are not known lie.
@@ -58,7 +82,7 @@ class IssuerKeys:
         max_age: timedelta = MAX_AGE,
         refresh_limit: timedelta = REFRESH_LIMIT,
     ) -> None:
-        self._uri = issuer.jwks_uri
+        self._issuer = issuer
         self._max_age = max_age.total_seconds()
         self._refresh_limit = refresh_limit.total_seconds()
         self._lock = threading.Lock()
@@ -72,9 +96,9 @@ class IssuerKeys:
         Raises OAuthError `temporarily_unavailable` where the keys cannot be fetched.
         """
         published = self._current()
-        key = _select(published.keys, kid, algorithm)
+        key = find_key(published.keys, kid, algorithm)
         if key is None:
-            key = _select(self._refreshed(published).keys, kid, algorithm)
+            key = find_key(self._refreshed(published).keys, kid, algorithm)
         return key
 
     def _current(self) -> _Published:
@@ -105,80 +129,21 @@ class IssuerKeys:
         if time.monotonic() - self._failed_at < _RETRY_SECONDS:
             raise _unavailable()
         try:
-            keys = _fetch_keys(self._uri)
-        except (_FetchError, httpx.HTTPError) as error:
+            keys = _fetch_keys(self._issuer)
+        except FetchError as error:
             self._failed_at = time.monotonic()
+            _log.warning("no keys of the issuer `%s`: %s", self._issuer.issuer, error)
             raise _unavailable() from error
         self._published = _Published(keys, time.monotonic())
         return self._published
 
 
-def _fetch_keys(uri: str) -> tuple[_Jwk, ...]:
-    deadline = time.monotonic() + _FETCH_SECONDS
-    document = bytearray()
-    # The bytes are counted as they arrive, so they must not arrive compressed.
-    headers = {
-        "Accept": "application/jwk-set+json, application/json",
-        "Accept-Encoding": "identity",
-    }
-    with (
-        httpx.Client(timeout=_TIMEOUT, follow_redirects=False, headers=headers) as client,
-        client.stream("GET", uri) as response,
-    ):
-        if response.status_code != httpx.codes.OK:
-            raise _FetchError(f"status {response.status_code}")
-        for chunk in response.iter_raw():
-            document += chunk
-            if len(document) > _MAX_DOCUMENT_BYTES:
-                raise _FetchError("too large")
-            if time.monotonic() > deadline:
-                raise _FetchError("too slow")
-    return _read_keys(bytes(document))
-
-
-def _read_keys(document: bytes) -> tuple[_Jwk, ...]:
-    try:
-        keys = msgspec.json.decode(document, type=dict[str, object]).get("keys")
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise _FetchError("not JSON") from error
-    if not isinstance(keys, list):
-        raise _FetchError("no keys")
-    return tuple(key for key in keys if isinstance(key, dict))
-
-
-def _select(keys: tuple[_Jwk, ...], kid: str, algorithm: str) -> jwt.PyJWK | None:
-    for jwk in keys:
-        if jwk.get("kid") == kid and _fits(jwk, algorithm):
-            key = _load(jwk, algorithm)
-            if key is not None:
-                return key
-    return None
-
-
-def _fits(jwk: _Jwk, algorithm: str) -> bool:
-    """Whether a key is a public one for exactly this algorithm (RFC 8725, section 3.1)."""
-    key_type, curve = KEY_TYPES[algorithm]
-    operations = jwk.get("key_ops", ["verify"])
-    return (
-        jwk.get("kty") == key_type
-        and (curve is None or jwk.get("crv") == curve)
-        and jwk.get("alg", algorithm) == algorithm
-        and jwk.get("use", "sig") == "sig"
-        and isinstance(operations, list)
-        and "verify" in operations
-        and "d" not in jwk
-    )
-
-
-def _load(jwk: _Jwk, algorithm: str) -> jwt.PyJWK | None:
-    """Make the key usable; None where its members are not those of a strong enough key."""
-    try:
-        key = jwt.PyJWK(jwk, algorithm=algorithm)
-    except (jwt.PyJWTError, TypeError, ValueError):
-        return None
-    if jwk["kty"] == "RSA" and key.key.key_size < _MIN_RSA_BITS:
-        return None
-    return key
+def _fetch_keys(issuer: TrustedIssuer) -> tuple[Jwk, ...]:
+    address = issuer.jwks_uri or discovered_jwks_uri(issuer.issuer)
+    keys = keys_in(fetch_object(address, accept="application/jwk-set+json, application/json"))
+    if keys is None:
+        raise FetchError("the answer is not a set of keys")
+    return keys
 
 
 def _unavailable() -> OAuthError:

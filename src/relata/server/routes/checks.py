@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 from relata import requests
 from relata.errors import RelataError
 from relata.results import CheckResult
-from relata.server.auth import needs
+from relata.server.auth import inside, needs
 from relata.server.fields import (
     ZED_TOKEN,
     Body,
@@ -34,7 +34,7 @@ from relata.server.routing import Guarded
 router = APIRouter(
     route_class=Guarded,
     tags=["checks"],
-    dependencies=[needs("check")],
+    dependencies=[needs("check"), inside("check")],
     responses=responses(*KEY, *QUESTION),
 )
 

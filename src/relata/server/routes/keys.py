@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path
 from pydantic import ConfigDict, Field
 
 from relata.errors import NotFoundError
+from relata.relationships import parse_object
 from relata.server.auth import needs
 from relata.server.fields import Authorizer, Body
 from relata.server.problems import BODY, KEY, responses
@@ -30,6 +31,7 @@ _EXAMPLE: dict[str, Any] = {
     "scopes": ["check"],
     "created_at": "2026-11-22T08:00:00Z",
     "revoked_at": None,
+    "organization": "",
 }
 
 
@@ -42,6 +44,9 @@ class KeyRequest(Body):
 
     name: Annotated[str, Field(min_length=1, max_length=100, description="Who holds the key.")]
     scopes: Annotated[list[ScopeName], Field(min_length=1, description="`admin` opens all.")]
+    organization: Annotated[
+        str, Field(description="The organization that it is bound to; empty for none.")
+    ] = ""
 
 
 class KeyBody(Body):
@@ -54,6 +59,7 @@ class KeyBody(Body):
     scopes: list[ScopeName]
     created_at: datetime.datetime
     revoked_at: datetime.datetime | None
+    organization: Annotated[str, Field(description="What it is bound to; empty for nothing.")]
 
 
 class NewKey(KeyBody):
@@ -75,7 +81,9 @@ class KeyList(Body):
 @router.post("/keys", operation_id="create_key", status_code=201, responses=responses(*BODY))
 def create_key(body: KeyRequest, authorizer: Authorizer) -> NewKey:
     """Make a key; its secret is shown this once."""
-    stored, secret = authorizer.keys.create(body.name, body.scopes)
+    if body.organization:
+        parse_object(f"organization:{body.organization}", field="organization")
+    stored, secret = authorizer.keys.create(body.name, body.scopes, organization=body.organization)
     return NewKey(**_fields(stored), key=secret)
 
 
@@ -99,4 +107,5 @@ def _fields(stored: StoredKey) -> dict[str, Any]:
         "scopes": list(stored.scopes),
         "created_at": stored.created_at,
         "revoked_at": stored.revoked_at,
+        "organization": stored.organization,
     }

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 
 from relata.engine import ExpandNode
-from relata.server.auth import needs
+from relata.server.auth import inside, needs
 from relata.server.fields import (
     DEFAULT_PAGE,
     ZED_TOKEN,
@@ -34,7 +34,7 @@ from relata.server.routing import Guarded
 router = APIRouter(
     route_class=Guarded,
     tags=["lookups"],
-    dependencies=[needs("check", "read")],
+    dependencies=[needs("check", "read"), inside("check", "read")],
     responses=responses(*KEY, *BODY, *QUESTION),
 )
 
@@ -235,7 +235,11 @@ class SubjectsAnswer(Body):
         Field(description="What every other subject waits for, where all do; otherwise null."),
     ]
     excluded_ids: Annotated[
-        list[str], Field(description="Whom the wildcard does not reach; empty without it.")
+        list[str],
+        Field(
+            description="Whom the wildcard does not reach; empty without it. With a cursor there "
+            "may be more of them."
+        ),
     ]
     looked_up_at: ZedTokenText
     cursor: CursorText

@@ -12,13 +12,13 @@ from pydantic import ConfigDict, Field
 from relata import relationships as library
 from relata.errors import InvalidArgumentError
 from relata.relationships import Operation, RelationshipFilter, parse_relationship
-from relata.server.auth import needs
+from relata.server.auth import inside, needs
 from relata.server.fields import (
     DEFAULT_PAGE,
     ZED_TOKEN,
-    Authorizer,
     Body,
     CursorText,
+    Inside,
     QueryConsistency,
     QueryCursor,
     QueryFilter,
@@ -134,10 +134,10 @@ class DeleteAnswer(Body):
 @router.post(
     "/relationships",
     operation_id="write_relationships",
-    dependencies=[needs("write")],
+    dependencies=[needs("write"), inside("write")],
     responses=responses(*KEY, *BODY, 409, 422, 503),
 )
-def write_relationships(body: WriteRequest, authorizer: Authorizer) -> WriteAnswer:
+def write_relationships(body: WriteRequest, authorizer: Inside) -> WriteAnswer:
     """Create, touch and delete relationships, all together or not at all."""
     result = authorizer.write(
         [_update(index, item) for index, item in enumerate(body.updates)],
@@ -151,13 +151,13 @@ def write_relationships(body: WriteRequest, authorizer: Authorizer) -> WriteAnsw
 @router.get(
     "/relationships",
     operation_id="read_relationships",
-    dependencies=[needs("read")],
+    dependencies=[needs("read"), inside("read")],
     responses=responses(*KEY, *QUESTION),
 )
 def read_relationships(
     chosen: QueryFilter,
     consistency: QueryConsistency,
-    authorizer: Authorizer,
+    authorizer: Inside,
     limit: QueryLimit = DEFAULT_PAGE,
     cursor: QueryCursor = None,
 ) -> ReadAnswer:
@@ -174,11 +174,11 @@ def read_relationships(
 @router.delete(
     "/relationships",
     operation_id="delete_relationships",
-    dependencies=[needs("write")],
+    dependencies=[needs("write"), inside("write")],
     responses=responses(*KEY, 400, 409, 422, 503),
 )
 def delete_relationships(
-    chosen: QueryFilter, authorizer: Authorizer, limit: QueryLimit | None = None
+    chosen: QueryFilter, authorizer: Inside, limit: QueryLimit | None = None
 ) -> DeleteAnswer:
     """Delete the relationships that match a filter, at most `limit` of them."""
     if chosen is None:

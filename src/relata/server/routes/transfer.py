@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
 from itertools import chain
 from typing import Annotated, Any
@@ -12,13 +12,17 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import ConfigDict, Field
 
-from relata.consistency import decode_zed_token, encode_zed_token
+from relata.authorizer import Relata
+from relata.bounds import Bounded
+from relata.consistency import Consistency, decode_zed_token, encode_zed_token
 from relata.errors import RelataError
-from relata.server.auth import needs
+from relata.relationships import RelationshipFilter
+from relata.server.auth import inside, needs
 from relata.server.fields import (
     ZED_TOKEN,
     Authorizer,
     Body,
+    Inside,
     QueryConsistency,
     QueryCursor,
     QueryFilter,
@@ -35,7 +39,16 @@ from relata.server.problems import (
 )
 from relata.server.routes.relationships import fields_of_query
 from relata.server.routing import Guarded, media_type, unsupported_media_type
-from relata.transfer import Imported, Importer, Layout, Place, export, importing, place_of
+from relata.transfer import (
+    Imported,
+    Importer,
+    Layout,
+    Place,
+    export,
+    importing,
+    lines_of,
+    place_of,
+)
 
 IMPORT_PATH = "/relationships/import"
 
@@ -99,7 +112,7 @@ async def import_relationships(request: Request, authorizer: Authorizer) -> Any:
 @router.get(
     "/relationships/export",
     operation_id="export_relationships",
-    dependencies=[needs("read")],
+    dependencies=[needs("read"), inside("read")],
     response_class=StreamingResponse,
     responses={
         **responses(*KEY, *QUESTION),
@@ -109,7 +122,7 @@ async def import_relationships(request: Request, authorizer: Authorizer) -> Any:
 def export_relationships(
     chosen: QueryFilter,
     consistency: QueryConsistency,
-    authorizer: Authorizer,
+    authorizer: Inside,
     layout: Annotated[
         Layout, Query(alias="format", description="How lines are written.")
     ] = Layout.TEXT,
@@ -121,14 +134,42 @@ def export_relationships(
     in JSON. An export that breaks off goes on after the last one that has come.
     """
     with fields_of_query():
-        read_at = authorizer.read(chosen, limit=1, cursor=cursor, consistency=consistency).read_at
+        if isinstance(authorizer, Bounded):
+            blocks = _inside(authorizer, chosen, consistency, layout, cursor)
+        else:
+            blocks = _everything(authorizer, chosen, consistency, layout, cursor)
+        first = next(blocks)  # what can go wrong does so before the answer has begun
+    return StreamingResponse(chain([first], blocks), media_type=_MEDIA_TYPES[layout])
+
+
+def _everything(
+    authorizer: Relata,
+    chosen: RelationshipFilter | None,
+    consistency: Consistency,
+    layout: Layout,
+    cursor: str | None,
+) -> Iterator[bytes]:
+    read_at = authorizer.read(chosen, limit=1, cursor=cursor, consistency=consistency).read_at
     revision = decode_zed_token(read_at, authorizer.store.datastore_id)
     place = Place(revision, 0) if cursor is None else place_of(cursor, chosen)
-    pages = export(authorizer.store, chosen, layout, place)
-    first = next(pages)  # what can go wrong does so before the answer has begun
-    return StreamingResponse(
-        (page.lines for page in chain([first], pages)), media_type=_MEDIA_TYPES[layout]
-    )
+    for page in export(authorizer.store, chosen, layout, place):
+        yield page.lines
+
+
+def _inside(
+    authorizer: Bounded,
+    chosen: RelationshipFilter | None,
+    consistency: Consistency,
+    layout: Layout,
+    cursor: str | None,
+) -> Iterator[bytes]:
+    """What is of the organization that the key is bound to."""
+    more = True
+    while more:
+        page = authorizer.read(chosen, cursor=cursor, consistency=consistency)
+        cursor = page.cursor
+        more = cursor is not None
+        yield lines_of(page.relationships, layout, cursor)
 
 
 async def _import(body: AsyncIterator[bytes], importer: Importer) -> Imported:
