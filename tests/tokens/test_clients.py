@@ -20,6 +20,7 @@ from relata.tokens.clients import (
     MAX_OVERLAP,
     Client,
     Clients,
+    check_id,
     check_origin,
     new_id,
     read_client,
@@ -233,9 +234,13 @@ def test_a_stored_client_that_cannot_be_read_is_named(clients: Clients, store: S
         clients.get("app-1")
 
 
-@pytest.mark.parametrize("client_id", ["a", "app-1", "0oa1.b~c_d-e", "_x", "A" * 200, new_id()])
+@pytest.mark.parametrize("client_id", ["a", "app-1", "0oa1.b~c_d-e", "_x", "A" * 200])
 def test_ids_that_read_the_same_everywhere(client_id: str) -> None:
     assert app(id=client_id).id == client_id
+
+
+def test_an_id_that_is_made_up_is_one() -> None:
+    check_id(new_id())
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from msgspec import structs
 
 from relata.authorizer import Relata
-from relata.errors import OAuthError
+from relata.errors import OAuthError, WriteConflictError
 from relata.relationships import delete
 from relata.tokens import (
     ACCESS_TOKEN,
@@ -24,8 +27,8 @@ from relata.tokens import (
     TokenService,
 )
 from relata.tokens.audiences import Audience
-from tests.tokens.identity import APP, LocalIssuer
-from tests.tokens.world import SHOP, THE_APP, asking, issue
+from tests.tokens.identity import APP, LocalIssuer, compact
+from tests.tokens.world import ISSUER_URL, SHOP, THE_APP, asking, issue
 
 Organize = Callable[..., bool]
 
@@ -105,6 +108,41 @@ class TestSwitching:
         assert issue(service, asking(whole.access_token)).permissions == whole.permissions
         assert "new" in issue(service, asking(issuer.token("anne"))).permissions
 
+    def test_it_never_widens_by_a_detour(
+        self, service: TokenService, issuer: LocalIssuer, authorizer: Relata
+    ) -> None:
+        """What the first token held in an organization is a limit there, also on the way back."""
+        first = issue(service, asking(issuer.token("anne"), organization="globex"))
+        authorizer.write(["capability:new#granted_to@role:globex/reader"])
+        away = issue(service, asking(first.access_token, organization="acme"))
+        back = issue(service, asking(away.access_token, organization="globex"))
+        assert back.permissions == first.permissions
+
+    def test_nothing_is_exchanged_for_ever(
+        self, service: TokenService, issuer: LocalIssuer
+    ) -> None:
+        token = issue(service, asking(issuer.token("anne"))).access_token
+        for _ in range(20):
+            token = issue(service, asking(token)).access_token
+        assert "too often" in refusal(service, asking(token)).message
+
+    def test_what_is_revoked_while_it_is_exchanged_is_gone(
+        self, service: TokenService, issuer: LocalIssuer, authorizer: Relata
+    ) -> None:
+        """A revocation reaches tokens that are about to be issued, too."""
+        first = issue(service, asking(issuer.token("anne")))
+        issued = authorizer.store.issued.find(said(first)["jti"])
+        assert issued is not None
+        since = authorizer.store.issued.last_event()
+        service.revoke(subject="user:anne")
+        child = structs.replace(issued, id=0, jti="child", parent=issued.jti)
+        sister = structs.replace(issued, id=0, jti="sister", parent="")
+        for token in (child, sister):
+            with pytest.raises(WriteConflictError):
+                authorizer.store.issued.add(token, since=since)
+        later = authorizer.store.issued.last_event()
+        assert authorizer.store.issued.add(sister, since=later).id
+
     def test_what_was_withdrawn_is_gone(
         self, service: TokenService, issuer: LocalIssuer, authorizer: Relata
     ) -> None:
@@ -164,6 +202,25 @@ class TestDelegation:
         assert unnamed.organization == "acme"
         further = refusal(service, asking(unnamed.access_token, organization="globex"), BACKEND)
         assert further.field == "organization"
+
+    def test_an_actor_token_is_a_limit(self, service: TokenService, issuer: LocalIssuer) -> None:
+        """The token ends with the actor's, which must be one that anybody may present."""
+        end = int(time.time()) + 20
+        actor = {"actor_token_type": ACCESS_TOKEN}
+        short = issuer.token("robot", client_id="backend", exp=end)
+        request = asking(issuer.token("anne"), actor_token=short, **actor)
+        assert said(issue(service, request, BACKEND))["exp"] == end
+        bound = issuer.token("robot", client_id="backend", cnf={"jkt": "k"})
+        error = refusal(service, asking(issuer.token("anne"), actor_token=bound, **actor), BACKEND)
+        assert (error.error, error.field) == ("invalid_request", "actor_token")
+
+    def test_who_may_act_stays_so_in_the_next_token(
+        self, service: TokenService, issuer: LocalIssuer
+    ) -> None:
+        token = issuer.token("anne", may_act={"sub": "another"})
+        first = issue(service, asking(token))
+        assert said(first)["may_act"] == {"sub": "another"}
+        assert "may_act" in refusal(service, asking(first.access_token), BACKEND).message
 
     def test_who_acted_before_stays_named(self, service: TokenService, issuer: LocalIssuer) -> None:
         other = Client(**{**_fields(BACKEND), "id": "second"})
@@ -309,6 +366,17 @@ class TestLimits:
         assert response.token_type == "DPoP"
         assert said(response)["cnf"] == {"jkt": "thumbprint"}
 
+    def test_an_issuers_bound_token_needs_its_key(
+        self, service: TokenService, issuer: LocalIssuer
+    ) -> None:
+        """RFC 9449, and any other confirmation is not understood (RFC 7800, 3.1)."""
+        request = asking(issuer.token("anne", cnf={"jkt": "k1"}))
+        for key in (None, "k2"):
+            assert refusal(service, request, key=key).error == "invalid_dpop_proof"
+        assert service.issue(request, THE_APP, key="k1").token_type == "DPoP"
+        other = asking(issuer.token("anne", cnf={"x5t#S256": "k1"}))
+        assert refusal(service, other).error == "invalid_request"
+
     def test_a_bound_token_is_exchanged_by_who_holds_its_key(
         self, service: TokenService, issuer: LocalIssuer
     ) -> None:
@@ -385,6 +453,30 @@ class TestAudiences:
         assert "_claim_names" not in compact
 
 
+# What people are called
+
+
+def test_two_people_are_never_called_the_same(
+    authorizer: Relata, issuer: LocalIssuer, rsa_key: rsa.RSAPrivateKey
+) -> None:
+    """Two issuers may call two people the same; the graph does not."""
+    with closing(LocalIssuer(rsa_key)) as other:
+        trusted = [issuer.trusted(), other.trusted(subject="user:other/{sub}")]
+        authorizer.write(["organization:acme#member@user:other/anne"])
+        with closing(TokenService(authorizer, trusted, issuer_url=ISSUER_URL)) as service:
+            subs = [said(issue(service, asking(it.token("anne"))))["sub"] for it in (issuer, other)]
+    assert subs == ["anne", "other/anne"]
+
+
+@pytest.mark.parametrize("header", [{"alg": []}, {"alg": {}}, {"alg": None}])
+def test_an_odd_header_is_refused(service: TokenService, header: dict[str, object]) -> None:
+    for issuer_name in (ISSUER_URL, "https://other.example"):
+        token = compact({"typ": "at+jwt", "kid": "k", **header}, {"iss": issuer_name})
+        assert refusal(service, asking(token)).error == "invalid_request"
+        with pytest.raises(OAuthError):
+            service.organizations(token)
+
+
 # What an organization asks for
 
 
@@ -458,6 +550,21 @@ class TestUsersApart:
             assert "anne" not in json.dumps(first)
             subs[organization] = first["sub"]
         assert subs["acme"] != subs["globex"]
+
+    def test_an_actor_is_called_as_its_token_calls_it(
+        self, service: TokenService, issuer: LocalIssuer, organize: Organize
+    ) -> None:
+        organize("acme", users="pairwise")
+        own = issue(service, asking(issuer.token("anne", client_id="backend")), BACKEND)
+        request = asking(
+            issuer.token("bob"),
+            organization="acme",
+            actor_token=own.access_token,
+            actor_token_type=ACCESS_TOKEN,
+        )
+        told = said(issue(service, request, BACKEND))
+        assert told["act"] == {"sub": said(own)["sub"]}
+        assert "anne" not in json.dumps(told)
 
     def test_who_is_kept_apart_still_switches(
         self, service: TokenService, issuer: LocalIssuer, organize: Organize

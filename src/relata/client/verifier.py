@@ -230,7 +230,8 @@ class Verifier:
         if str(header.get("typ")).lower().removeprefix("application/") != typ:
             raise _refused(f"its `typ` is not `{typ}`")
         # A status list may be by any of the issuer's keys: `algorithms` is about access tokens.
-        if header.get("alg") not in (KEY_TYPES if typ == LIST_TYPE else self._algorithms):
+        allowed = KEY_TYPES if typ == LIST_TYPE else self._algorithms
+        if str(header.get("alg")) not in allowed:
             raise _refused("its `alg` is not allowed")
         if "crit" in header or "b64" in header:
             raise _refused("it has a critical header")

@@ -138,11 +138,10 @@ def client_of(request: Request, tokens: TokenService, form: OAuthForm) -> Client
 
     Raises OAuthError `invalid_client`, and a refusal with 429 where it asks too often.
     """
-    limits: RateLimits = request.app.state.rate_limits
-    proxies: Proxies = request.app.state.proxies
-    limits.admit(None, proxies.address_of(request.scope))
+    limit_address(request)
     client = tokens.authenticate(form, authorization_of(request))
     if not client.is_public:
+        limits: RateLimits = request.app.state.rate_limits
         limits.admit(client.id, None)
     return client
 
@@ -155,8 +154,14 @@ def events_of_client(request: Request, tokens: TokenService) -> Callable[[TokenE
     client = client_of(request, tokens, OAuthForm())
     if client.is_public:
         raise OAuthError("invalid_client", "only a client with credentials may follow")
-    audiences = client.audiences or ()
-    return lambda event: event.client == client.id or event.audience in audiences
+    audiences, organizations = client.audiences or (), client.organizations
+    return lambda event: (
+        event.client == client.id
+        or (
+            event.audience in audiences
+            and (organizations is None or event.organization in organizations)
+        )
+    )
 
 
 def proved_key(
@@ -189,13 +194,22 @@ class PresentedToken(msgspec.Struct, frozen=True):
         return f"PresentedToken(key={self.key!r})"
 
 
+def limit_address(request: Request) -> None:
+    """Count a request by its address. Raises TooManyRequestsError."""
+    limits: RateLimits = request.app.state.rate_limits
+    proxies: Proxies = request.app.state.proxies
+    limits.admit(None, proxies.address_of(request.scope))
+
+
 def presented_token(request: Request, tokens: TokenService, path: str) -> PresentedToken | None:
     """The access token of a request, as `Bearer` (RFC 6750, section 2.1) or as `DPoP` (RFC 9449,
     section 7.1); None where there is not exactly one.
 
     As `Bearer` it comes without a key, whatever else is sent: a token that is bound to one is
-    refused then (RFC 9449, section 7.2). Raises OAuthError `invalid_dpop_proof`.
+    refused then (RFC 9449, section 7.2). Raises OAuthError `invalid_dpop_proof`, and a refusal with
+    429 where its address asks too often.
     """
+    limit_address(request)
     values = request.headers.getlist("authorization")
     scheme, _, credential = values[0].partition(" ") if len(values) == 1 else ("", "", "")
     token = credential.strip()

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
-from relata.errors import InvalidArgumentError
+from relata.errors import InvalidArgumentError, WriteConflictError
 from relata.store.database import Database
 from relata.store.tables import MARKED, token_events, tokens
 from relata.store.values import IssuedToken, TokenEvent, TokenState
@@ -47,11 +47,17 @@ class IssuedTokens:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, token: IssuedToken) -> IssuedToken:
-        """Store a token; return it with its id."""
+    def add(self, token: IssuedToken, *, since: int | None = None) -> IssuedToken:
+        """Store a token; return it with its id.
+
+        `since` is the last event when the token was asked for. Raises WriteConflictError where
+        what it was exchanged from is revoked, or tokens of its subject, its session or its client
+        have been since: who revoked them meant those that were about to be issued, too.
+        """
         contents = _Contents(*(getattr(token, name) for name in _Contents.__struct_fields__))
         values = {name: getattr(token, name) for name in _PLAIN}
         with self._database.writing() as transaction:
+            _refuse_revoked(transaction.connection, token, since)
             added = transaction.connection.execute(
                 tokens.insert().values(
                     **values, state=int(token.state), contents=msgspec.json.encode(contents)
@@ -164,6 +170,20 @@ class IssuedTokens:
             connection = transaction.connection
             connection.execute(old)
             return connection.execute(tokens.delete().where(_row.expires_at < before)).rowcount
+
+
+def _refuse_revoked(connection: Connection, token: IssuedToken, since: int | None) -> None:
+    revoked = select(_row.id).where(_row.jti == token.parent, _row.state == int(TokenState.REVOKED))
+    gone = token.parent and connection.execute(revoked).first() is not None
+    if not gone and since is not None:
+        event = token_events.c
+        whose = [event.subject == token.subject, event.client == token.client]
+        if token.session:
+            whose.append(event.session == token.session)
+        later = select(event.id).where(event.id > since, event.kind == SESSION_REVOKED, or_(*whose))
+        gone = connection.execute(later.limit(1)).first() is not None
+    if gone:
+        raise WriteConflictError("tokens like this one were just revoked; ask again")
 
 
 def _mark(

@@ -20,13 +20,17 @@ import msgspec
 
 from relata.errors import InvalidArgumentError, OAuthError
 from relata.relationships import SubjectRef, parse_object
-from relata.store import IssuedTokens, TokenState
+from relata.store import IssuedToken, IssuedTokens, TokenState
 from relata.tokens.clients import Client
+from relata.tokens.dpop import bound_key
 from relata.tokens.exchange import TokenRequest
 from relata.tokens.own_tokens import OwnToken, OwnTokens
 from relata.tokens.profile import TokenProfile
 from relata.tokens.signed_tokens import Members, refused
 from relata.tokens.subject_tokens import SubjectTokens, VerifiedSubject
+
+_MOST_EXCHANGES = 20
+"""How often what was exchanged may be exchanged again."""
 
 
 class Ceiling(msgspec.Struct, frozen=True):
@@ -62,13 +66,18 @@ class Asker(msgspec.Struct, frozen=True, kw_only=True):
     session: str = ""
     act: Members | None = None
     """Who acts for the subject."""
+    may_act: Members | None = None
+    """Who may act for the subject, where the subject token says."""
     key: str | None = None
     """The thumbprint of the key that whoever asks must hold (RFC 9449)."""
+    called: str = ""
+    """What the own token that is exchanged calls the subject, where that is not `sub`."""
     parent: str = ""
     """The `jti` of the own token that is exchanged."""
     organization: str = ""
     """The organization that a token must be for; empty where there is a choice."""
-    ceiling: Ceiling | None = None
+    ceilings: tuple[Ceiling, ...] = ()
+    """What the own tokens were limited to that a token would come from, the latest first."""
 
     @property
     def is_machine(self) -> bool:
@@ -103,10 +112,10 @@ class Askers:
         the client; `temporarily_unavailable` where its issuer's keys cannot be fetched.
         """
         asker, issued_to, may_act = self.read(request.subject_token, request.subject_token_type)
-        actor = self._actor(request, client)
-        if actor is None and issued_to == client.id:
+        named = self._actor(request, client)
+        if named is None and issued_to == client.id:
             return asker
-        actor = actor or {"sub": client.id}
+        actor = {"sub": client.id} if named is None else _named(named)
         if not client.delegation:
             raise refused("it was issued to another client")
         if may_act is not None and any(actor.get(name) != may_act[name] for name in may_act):
@@ -114,8 +123,13 @@ class Askers:
         act = actor if asker.act is None else {**actor, "act": asker.act}
         # Whoever acts for a user proves who they are by their own credentials, and does not have
         # the key that the user's app holds.
-        within = "" if asker.ceiling is None else asker.ceiling.organization
-        return msgspec.structs.replace(asker, act=act, key=None, organization=within)
+        within = asker.ceilings[0].organization if asker.ceilings else ""
+        ends = [
+            it.expires_at for it in (asker, named) if it is not None and it.expires_at is not None
+        ]
+        return msgspec.structs.replace(
+            asker, act=act, key=None, organization=within, expires_at=min(ends, default=None)
+        )
 
     def read(self, token: str, token_type: str) -> tuple[Asker, str, Members | None]:
         """Who a subject token is about, the client that it was issued to, and who may act.
@@ -128,14 +142,13 @@ class Askers:
         verified = self._subject_tokens.verify(token, token_type)
         if verified.client_id is None:
             raise refused("it names no client in `client_id` or `azp`")
-        return _asker_of(verified), verified.client_id, verified.may_act
+        return _asker_of(verified, self._profile), verified.client_id, verified.may_act
 
     def _asker_of_own(self, own: OwnToken) -> Asker:
         issued = self._issued.find(own.jti)
         if issued is None or issued.state is TokenState.REVOKED:
             raise refused("it no longer stands")
         subject = parse_object(issued.subject)
-        key = (own.cnf or {}).get("jkt")
         return Asker(
             subject=SubjectRef(subject.type, subject.id),
             sub=issued.sub,
@@ -144,13 +157,28 @@ class Askers:
             authentication=own.authentication,
             session=issued.session,
             act=own.act,
-            key=key if isinstance(key, str) else None,
+            may_act=own.may_act,
+            key=bound_key({"cnf": own.cnf}),
+            called="" if own.sub == issued.sub else own.sub,
             parent=own.jti,
             organization=issued.organization if own.act else "",
-            ceiling=Ceiling(issued.organization, issued.audience, issued.scope, issued.permissions),
+            ceilings=self._ceilings(issued),
         )
 
-    def _actor(self, request: TokenRequest, client: Client) -> Members | None:
+    def _ceilings(self, issued: IssuedToken) -> tuple[Ceiling, ...]:
+        """What the tokens were limited to that an own token came from, itself first."""
+        ceilings: list[Ceiling] = []
+        found: IssuedToken | None = issued
+        while found is not None and len(ceilings) < _MOST_EXCHANGES:
+            ceilings.append(
+                Ceiling(found.organization, found.audience, found.scope, found.permissions)
+            )
+            found = self._issued.find(found.parent) if found.parent else None
+        if found is not None:
+            raise refused("it was exchanged too often; begin with the issuer's token")
+        return tuple(ceilings)
+
+    def _actor(self, request: TokenRequest, client: Client) -> Asker | None:
         """The actor that a request names, whose token must be the client's."""
         if not request.actor_token:
             return None
@@ -165,19 +193,42 @@ class Askers:
                 "the actor token is refused: it was issued to another client",
                 field="actor_token",
             )
-        actor = {"sub": asker.sub}
-        return actor if not asker.issuer else {**actor, "iss": asker.issuer}
+        if asker.key is not None:
+            raise OAuthError(
+                "invalid_request",
+                "the actor token is refused: it is bound to a key; send one that is not",
+                field="actor_token",
+            )
+        return asker
 
 
-def _asker_of(verified: VerifiedSubject) -> Asker:
+def _named(actor: Asker) -> Members:
+    """An actor as `act` has it, as its own token calls it."""
+    if actor.called:
+        return {"sub": actor.called}
+    return {"sub": actor.sub, **({"iss": actor.issuer} if actor.issuer else {})}
+
+
+def sub_of(subject: SubjectRef, profile: TokenProfile) -> str:
+    """What tokens call a subject: its id, with its type unless that is the usual one.
+
+    Two issuers may call two people the same, so it is not the issuer's word that counts.
+    """
+    usual = subject.type in (profile.user, profile.client)
+    return subject.id if usual else str(subject)
+
+
+def _asker_of(verified: VerifiedSubject, profile: TokenProfile) -> Asker:
     return Asker(
         subject=verified.subject,
-        sub=verified.sub,
+        sub=sub_of(verified.subject, profile),
         issuer=verified.issuer,
         expires_at=verified.expires_at,
         authentication=verified.authentication,
         session=verified.session,
         act=verified.act,
+        may_act=verified.may_act,
+        key=verified.key,
     )
 
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
 
@@ -31,6 +33,7 @@ from relata.tokens.public_keys import Jwk, find_key, keys_in
 MAX_AGE = timedelta(minutes=10)
 REFRESH_LIMIT = timedelta(seconds=30)
 _RETRY_SECONDS = 5.0
+_PATIENCE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -105,14 +108,24 @@ class PublishedKeys:
         published = self._published
         if published is not None and self._is_fresh(published):
             return published
-        with self._lock:
+        with self._alone():
             published = self._published
             if published is not None and self._is_fresh(published):
                 return published
             return self._fetch()
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one fetch. The others wait for it, but not until all threads of a server do."""
+        if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
+            raise _unavailable()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
     def _refreshed(self, seen: _Published) -> _Published:
-        with self._lock:
+        with self._alone():
             if self._published is not None and self._published is not seen:
                 return self._published
             now = time.monotonic()

@@ -52,6 +52,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: int
     """In seconds since 1970, as `expires_at`."""
     expires_at: int
+    since: int
+    """The last event when the token was asked for."""
 
     @property
     def sub(self) -> str:
@@ -120,7 +122,7 @@ class Issuing:
             )
         extra = self._extra_claims(order, whole)
         record = self._record(order, held, narrowest(limit, order.wished), extra)
-        issued = self._ledger.add(record)
+        issued = self._ledger.add(record, since=order.since)
         claims = self._claims(order, issued, held)
         token = self._signed(order, {**extra, **claims})
         return Made(token, held, str(claims.get("scope", "")))
@@ -182,6 +184,7 @@ class Issuing:
             "status": self._statuses.status_claim(issued.id),
             "sid": order.session,
             "act": asker.act,
+            "may_act": asker.may_act,
             "cnf": {"jkt": order.key} if order.key else None,
             **asker.authentication,
         }
@@ -228,8 +231,7 @@ class Issuing:
 
 def _limit(order: Order) -> frozenset[str] | None:
     """The permissions that the token may hold whatever is asked for; None for all."""
-    ceiling = order.asker.ceiling
     inherited = (
-        None if ceiling is None else ceiling.limit(order.organization, order.target.audience)
+        ceiling.limit(order.organization, order.target.audience) for ceiling in order.asker.ceilings
     )
-    return narrowest(order.client.scopes, inherited)
+    return narrowest(order.client.scopes, *inherited)

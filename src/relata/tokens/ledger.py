@@ -158,9 +158,12 @@ class Ledger:
         self._issued = issued
         self._followed = 0
 
-    def add(self, token: IssuedToken) -> IssuedToken:
-        """Store a token; return it with its id. From then on every process can find it."""
-        return self._issued.add(token)
+    def add(self, token: IssuedToken, *, since: int | None = None) -> IssuedToken:
+        """Store a token; return it with its id. From then on every process can find it.
+
+        Raises WriteConflictError as `IssuedTokens.add` does.
+        """
+        return self._issued.add(token, since=since)
 
     def follow(self, now: int) -> list[LiveToken]:
         """The tokens that are new since the last time, and good at a moment (seconds since 1970).

@@ -22,6 +22,7 @@ from relata.errors import (
     OAuthError,
     RelataError,
     SnapshotUnavailableError,
+    WriteConflictError,
 )
 from relata.tokens.askers import Asker, Askers, is_object_id
 from relata.tokens.audiences import Audiences, Target
@@ -194,6 +195,7 @@ class TokenService:
         """
         with _as_oauth_errors():
             check_form(request)
+            since = self._store.issued.last_event()
             if request.grant_type not in client.grants:
                 raise OAuthError(
                     "unauthorized_client",
@@ -209,7 +211,7 @@ class TokenService:
                     "invalid_dpop_proof", "the subject token is bound to another key", field="DPoP"
                 )
             organization = self._organization_of(request, client, target, asker)
-            order = self._order(client, target, asker, organization, wished, key)
+            order = self._order(client, target, asker, organization, wished, key, since)
             return _response(order, self._issuing.make(order), request)
 
     def _asker_of(self, request: TokenRequest, client: Client) -> Asker:
@@ -282,6 +284,7 @@ class TokenService:
         organization: str,
         wished: frozenset[str] | None,
         key: str | None,
+        since: int,
     ) -> Order:
         """Decide all of a token but what it holds, by the organization's own rules."""
         now = int(time.time())
@@ -302,6 +305,7 @@ class TokenService:
             pairwise_sub=self._pairwise_sub(asker, organization),
             issued_at=now,
             expires_at=expires_at,
+            since=since,
         )
 
     def _pairwise_sub(self, asker: Asker, organization: str) -> str | None:
@@ -323,7 +327,8 @@ class TokenService:
             asker = self._user(user_token)
             if asker.key is not None and asker.key != key:
                 raise OAuthError("invalid_dpop_proof", "the token is bound to another key")
-            return self._questions.choices(asker.subject)
+            choices = self._questions.choices(asker.subject)
+            return tuple(it for it in choices if asker.organization in ("", it.organization))
 
     def _user(self, user_token: str) -> Asker:
         """Say who a token is about that can be exchanged as one kind or another."""
@@ -419,7 +424,7 @@ def _as_oauth_errors() -> Iterator[None]:
         yield
     except OAuthError:
         raise
-    except (NotFreshError, SnapshotUnavailableError) as error:
+    except (NotFreshError, SnapshotUnavailableError, WriteConflictError) as error:
         raise OAuthError(
             "temporarily_unavailable", "the permissions cannot be read now; try again later"
         ) from error

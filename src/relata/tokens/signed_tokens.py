@@ -64,7 +64,7 @@ def check_header(header: Members, *, algorithms: Collection[str], types: Collect
     """
     if "crit" in header or "b64" in header:
         raise refused(_BAD_HEADER)
-    if header.get("alg") not in algorithms:
+    if str(header.get("alg")) not in algorithms:
         raise refused("its `alg` is not allowed for its issuer")
     typ = header.get("typ", "")
     if not isinstance(typ, str) or _short_type(typ) not in types:

@@ -24,6 +24,7 @@ import msgspec
 
 from relata.errors import InvalidArgumentError, OAuthError
 from relata.relationships import SubjectRef
+from relata.tokens.dpop import bound_key
 from relata.tokens.issuer_keys import IssuerKeys, keys_of
 from relata.tokens.issuers import TrustedIssuer
 from relata.tokens.profile import TokenProfile
@@ -73,6 +74,8 @@ class VerifiedSubject(msgspec.Struct, frozen=True, kw_only=True):
     """Who acts for the subject already, if anybody (RFC 8693, section 4.1)."""
     may_act: Members | None = None
     """Who may act for the subject, if the token says (RFC 8693, section 4.4)."""
+    key: str | None = None
+    """The thumbprint of the key that whoever presents the token must hold (RFC 9449)."""
 
 
 class _Registered(msgspec.Struct, frozen=True):
@@ -161,10 +164,18 @@ def _read(claims: Members, token_type: str, registered: _Registered) -> Verified
         client_id=client_id,
         expires_at=int(claims["exp"]),
         authentication=authentication_in(claims),
-        session=session if isinstance(session, str) else "",
+        session=session if isinstance(session, str) and session.isprintable() else "",
         act=actor_in(claims, "act"),
         may_act=actor_in(claims, "may_act"),
+        key=_key(claims),
     )
+
+
+def _key(claims: Members) -> str | None:
+    try:
+        return bound_key(claims)
+    except OAuthError:
+        raise refused("it is bound in a way that is not understood") from None
 
 
 def _client_of(claims: Members, token_type: str) -> str | None:

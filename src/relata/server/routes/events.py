@@ -272,16 +272,18 @@ async def _written(
         after = event.id
         if access.sees(event):
             yield _message(event, access, events.issuer_url)
+    look_at = time.monotonic() + events.heartbeat_seconds
     while not reader.ended and (left := until - time.time()) > 0:
-        found = await reader.next(min(left, events.heartbeat_seconds))
-        if found is None:
-            if not await asyncio.to_thread(access.stands):
-                return
-            yield f": nothing new\nid: {after}\n\n"
-        else:
+        found = await reader.next(min(left, max(0.0, look_at - time.monotonic())))
+        if found is not None:
             after = found.id
             if access.sees(found):
                 yield _message(found, access, events.issuer_url)
+        if time.monotonic() >= look_at:
+            if not await asyncio.to_thread(access.stands):
+                return
+            look_at = time.monotonic() + events.heartbeat_seconds
+            yield f": nothing new\nid: {after}\n\n"
 
 
 def _message(event: TokenEvent, access: Access, issuer_url: str) -> str:
@@ -321,9 +323,11 @@ def _seen_by(key: StoredKey) -> EventFilter:
 
 
 def _seen_with(token: IssuedToken) -> EventFilter:
-    """What an app sees with a token: what is its own, of the token's user and session."""
+    """What an app sees with a token: what is its own, of the token's user, organization and
+    session. Where users are kept apart, nothing tells it who they are in another organization."""
     return lambda event: (
         event.subject == token.subject
+        and event.organization == token.organization
         and event.client == token.client
         and token.session in ("", event.session)
     )

@@ -32,6 +32,7 @@ from relata.server.oauth import (
     presented_token,
 )
 from relata.server.problems import BODY, KEY, responses
+from relata.server.rate_limits import TooManyRequestsError
 from relata.server.routing import Guarded, Open
 from relata.store import IssuedToken, StoredKey
 from relata.tokens import (
@@ -180,6 +181,7 @@ def revoke_token(request: Request, tokens: Tokens, form: Form) -> Response:
     responses={
         200: {"content": {_JWT: _SIGNED}},
         **responses(401, 503),
+        **oauth_responses(429),
     },
     dependencies=[Depends(_ACCESS_TOKEN)],
 )
@@ -192,6 +194,8 @@ def token_permissions(request: Request, tokens: Tokens) -> Response:
         claims, issued = tokens.introspection.valid(presented.token)
         if bound_key(claims) != presented.key:
             raise OAuthError("invalid_token", "the access token is bound to another key")
+    except TooManyRequestsError:
+        raise
     except OAuthError as error:
         raise AuthenticationError(error.message) from error
     if _JWT not in request.headers.get("accept", ""):
@@ -227,5 +231,8 @@ def _resource_server(
 
 def _may_know(who: StoredKey | Client, issued: IssuedToken) -> bool:
     if isinstance(who, Client):
-        return issued.client == who.id or issued.audience in (who.audiences or ())
+        return issued.client == who.id or (
+            issued.audience in (who.audiences or ())
+            and (who.organizations is None or issued.organization in who.organizations)
+        )
     return who.organization in ("", issued.organization)

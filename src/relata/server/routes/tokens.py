@@ -27,6 +27,7 @@ from relata.server.oauth import (
     proved_key,
 )
 from relata.server.problems import Refusal, responses
+from relata.server.rate_limits import TooManyRequestsError
 from relata.server.routing import Open
 from relata.tokens import (
     ACCESS_TOKEN,
@@ -201,7 +202,7 @@ def metadata(tokens: Tokens) -> Response:
 @router.get(
     "/organizations",
     operation_id="organizations",
-    responses=responses(401, 422, 503),
+    responses={**responses(401, 422, 503), **oauth_responses(429)},
     dependencies=[Depends(_USER_TOKEN)],
 )
 def organizations(request: Request, tokens: AskedTokens) -> OrganizationsAnswer:
@@ -211,6 +212,8 @@ def organizations(request: Request, tokens: AskedTokens) -> OrganizationsAnswer:
         if presented is None:
             raise missing("the user's token")
         found = tokens.organizations(presented.token, key=presented.key)
+    except TooManyRequestsError:
+        raise
     except OAuthError as error:
         raise _as_bearer_error(error) from error
     return OrganizationsAnswer(organizations=[_organization(item) for item in found])
