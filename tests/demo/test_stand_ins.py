@@ -40,6 +40,7 @@ def token(world: World, client: httpx.Client) -> str:
         "subject_token_type": ACCESS_TOKEN,
         "organization": "org_1",
         "audience": "api_1",
+        "client_id": "demo-app",
     }
     return str(client.post(f"{world.relata}/oauth/token", data=form).json()["access_token"])
 

@@ -38,7 +38,7 @@ from relata.tokens.signed_tokens import CLOCK_SECONDS, peek
 MAX_SECONDS = 300
 """How far ahead an assertion's `exp` may lie, but for the difference of clocks."""
 MAX_JTI_CHARACTERS = 256
-_LAST_MOMENT = 2**53
+_LONGEST = 10**305
 
 _TYPES = frozenset({"", "jwt", "client-authentication+jwt"})
 _MAX_FETCHED = 1_000
@@ -187,8 +187,8 @@ def _moment(claims: _Members, name: str) -> float:
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ProofError(f"its `{name}` is missing or no moment")
-    if not -_LAST_MOMENT < value < _LAST_MOMENT:  # NaN is refused here, too
-        raise ProofError(f"its `{name}` is no moment")
+    if not -_LONGEST < value < _LONGEST:  # NaN and what no float can be are refused here
+        raise ProofError(f"its `{name}` is missing or no moment")
     return value
 
 
