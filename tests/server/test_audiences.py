@@ -52,9 +52,13 @@ FULL: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def nothing_registered(authorizer: Relata) -> Iterator[None]:
-    """The other tests of this server find it as it was."""
+    """Each test begins with no audiences, and leaves none to the other tests of this server."""
+    _delete_all(Audiences(authorizer.store))
     yield
-    audiences = Audiences(authorizer.store)
+    _delete_all(Audiences(authorizer.store))
+
+
+def _delete_all(audiences: Audiences) -> None:
     for audience in audiences.list():
         audiences.delete(audience.id)
 

@@ -54,9 +54,13 @@ ROUTES = [
 
 @pytest.fixture(autouse=True)
 def nothing_registered(authorizer: Relata) -> Iterator[None]:
-    """The other tests of this server find it as it was."""
+    """Each test begins with no clients, and leaves none to the other tests of this server."""
+    _delete_all(Clients(authorizer.store))
     yield
-    clients = Clients(authorizer.store)
+    _delete_all(Clients(authorizer.store))
+
+
+def _delete_all(clients: Clients) -> None:
     for registration in clients.list():
         clients.delete(registration.client.id)
 

@@ -21,6 +21,7 @@ from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
 _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
+_KEY = re.compile(r"(relata_[A-Za-z0-9]+_)[\w-]+")
 _SHOWN_OF_TOKEN = 10
 _LIST_OF_TEXTS = re.compile(r"\[\n[^][{}]*\]")
 _INDENT = re.compile(r"\n *")
@@ -86,7 +87,7 @@ class Stage:
             data=None if form is None else {name: _value(text) for name, text in form.items()},
             json=body,
         )
-        answer: JsonObject = response.json()
+        answer: JsonObject = response.json() if response.content else {}
         if shown:
             self._show_request(_curl(url, method, bearer, basic, form, body))
             self._show_status(response)
@@ -185,4 +186,6 @@ def _shortened(value: object) -> object:
             return [_shortened(item) for item in value]
         case str() if _TOKEN.fullmatch(value):
             return f"{value[:_SHOWN_OF_TOKEN]}…{value[-_SHOWN_OF_TOKEN:]}"
+        case str() if _KEY.fullmatch(value):
+            return _KEY.sub(r"\1…", value)
     return value

@@ -25,6 +25,8 @@ from relata.tokens import (
 
 _TOKENS = f"$RELATA{TOKEN_PATH}"
 _INTROSPECTION = f"$RELATA{INTROSPECTION_PATH}"
+_ONE_API = "https://api.example.com"
+_BELOW = "org_1-labs"
 _MARKED_SECONDS = 5.0
 """Far longer than it takes until a change is known everywhere."""
 
@@ -46,6 +48,8 @@ def tell(stage: Stage, world: World) -> None:
     _hold_nothing(stage, sam)
     _machine(stage, Named("CLIENT_SECRET", world.client_secret))
     _change_a_role(stage, sam, key)
+    _one_api(stage, gerardo, key)
+    _sub_organization(stage, key)
     _forge_a_choice(stage, key)
     _expand_and_lookup(stage, key)
     _every_choice(stage, {GERARDO: gerardo, SAM: sam})
@@ -248,6 +252,52 @@ def _wait_until_marked(stage: Stage, token: Named, key: Named) -> None:
         refusal = stage.ask("$PRODUCT/reports", bearer=token, status=None, shown=False)
     refusal = stage.ask("$PRODUCT/reports", bearer=token, status=401)
     stage.expect("and api_1 knows, by the status list", refusal["detail"], "the token is refused")
+
+
+def _one_api(stage: Stage, gerardo: Named, key: Named) -> None:
+    stage.step(
+        "Two products behind one address",
+        "An audience may stand for several products. Its tokens say which permission is whose.",
+    )
+    _remove(stage, f"$RELATA/audiences/{_ONE_API}", key)
+    audience = {"id": _ONE_API, "products": ["api_1", "api_2"]}
+    stage.ask("$RELATA/audiences", bearer=key, body=audience, status=201)
+    form = _exchange(gerardo, organization="org_1", audience=_ONE_API)
+    answer = stage.ask(_TOKENS, form=form)
+    stage.expect(
+        "one token for both",
+        answer["products"],
+        {"api_1": ["api_1/read"], "api_2": ["api_2/read"]},
+    )
+    _remove(stage, f"$RELATA/audiences/{_ONE_API}", key)
+
+
+def _sub_organization(stage: Stage, key: Named) -> None:
+    stage.step(
+        "An organization below org_1",
+        "One call makes it, with an API key that reaches it and nothing else.",
+    )
+    _remove(stage, f"$RELATA/organizations/{_BELOW}", key)
+    made = {"id": _BELOW, "parent": "org_1", "share_role_templates": True, "share_products": True}
+    answer = stage.ask("$RELATA/organizations", bearer=key, body=made, status=201)
+    own = Named("LABS_KEY", answer["key"])
+    member = {"operation": "touch", "relationship": f"organization:{_BELOW}#member@user:{SAM}"}
+    stage.ask("$RELATA/relationships", bearer=own, body={"updates": [member]})
+    access = {"permission": "access", "subject": f"user:{SAM}"}
+    inside = {"resource": f"organization:{_BELOW}", **access}
+    answer = stage.ask("$RELATA/check", bearer=own, body=inside)
+    stage.expect("with its key it takes sam in", answer["allowed"], True)
+    outside = {"resource": "organization:org_2", **access}
+    problem = stage.ask("$RELATA/check", bearer=own, body=outside, status=403)
+    stage.expect("of any other it is told nothing", problem["code"], "insufficient_scope")
+    _remove(stage, f"$RELATA/organizations/{_BELOW}", key)
+    answer = stage.ask("$RELATA/check", bearer=own, body=inside, status=401)
+    stage.expect("deleted, and its key with it", answer["code"], "unauthenticated")
+
+
+def _remove(stage: Stage, url: str, key: Named) -> None:
+    """Remove what the story makes, also what a demo has left that was killed."""
+    stage.ask(url, method="DELETE", bearer=key, status=None, shown=False)
 
 
 def _forge_a_choice(stage: Stage, key: Named) -> None:
