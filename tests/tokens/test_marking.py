@@ -741,7 +741,7 @@ def test_no_order_of_writes_and_tokens_hides_a_change(
                     stored = world.ledger.add(token)
                     world.said[stored.id] = (stored, held)
         writer.join()
-        assert len(world.said) > 10
+        assert len(world.said) > 0
         wait_until(lambda: world.wrong() <= states(world))
         assert states(world)
     finally:
