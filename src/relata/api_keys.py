@@ -2,8 +2,7 @@
 
 A key reads `relata_<id>_<secret>`. The id is 12 letters and digits and no secret; the secret is
 256 random bits. The store keeps SHA-256 of the secret: a slow hash protects what people choose,
-and nobody can try out 2**256 secrets however fast the hash is; `authenticate`, which every
-request goes through, stays short.
+and nobody can try out 2**256 secrets however fast the hash is; `authenticate` stays short.
 
 The active keys are held in memory. What another process added or revoked counts here from the
 next `refresh`. A secret is shown once, by `create`, and is in no error, `repr` or log.
@@ -20,6 +19,7 @@ import string
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from relata.errors import AuthenticationError, InvalidArgumentError
 from relata.store import Store, StoredKey
@@ -37,8 +37,19 @@ _SECRET_BYTES = 32
 _MAX_NAME_CHARACTERS = 200
 
 
+class Held(NamedTuple):
+    """The keys in memory: the version they were read at, and those that are active, by id."""
+
+    version: int
+    active: dict[str, StoredKey]
+
+
 class ApiKeys:
-    """The API keys of a store. Threads may share it."""
+    """The API keys of a store. Threads may share it.
+
+    `held` is what authentication goes by. It is another object each time the store was read, by
+    which one sees that what was found out of a key before may have changed.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -46,8 +57,7 @@ class ApiKeys:
         # What a presented secret is compared with when there is no such key, so that the answer
         # takes the same path and time. Nobody knows a secret with this digest.
         self._no_digest = secrets.token_bytes(hashlib.sha256().digest_size)
-        self._active: dict[str, StoredKey] = {}
-        self._version = -1
+        self.held = Held(-1, {})
         self._load(store.state().keys_version)
 
     def create(
@@ -83,7 +93,7 @@ class ApiKeys:
         """
         prefix, _, rest = presented.partition("_")
         key_id, _, secret = rest.partition("_")
-        key = self._active.get(key_id) if prefix == _PREFIX else None
+        key = self.held.active.get(key_id) if prefix == _PREFIX else None
         expected = self._no_digest if key is None else key.digest
         if not hmac.compare_digest(_digest(secret), expected) or key is None:
             raise AuthenticationError("the API key is not valid; check it or ask for a new one")
@@ -91,7 +101,7 @@ class ApiKeys:
 
     def refresh(self, keys_version: int) -> None:
         """Follow the store: load the keys again if `keys_version` (`State`) is a new one."""
-        if keys_version != self._version:
+        if keys_version != self.held.version:
             self._load(keys_version)
 
     @staticmethod
@@ -120,8 +130,8 @@ class ApiKeys:
         # newer than their version are loaded once more, never once too seldom.
         with self._lock:
             stored = self._store.keys()
-            self._active = {key.id: key for key in stored if key.revoked_at is None}
-            self._version = version
+            active = {key.id: key for key in stored if key.revoked_at is None}
+            self.held = Held(version, active)
 
 
 def _digest(secret: str) -> bytes:

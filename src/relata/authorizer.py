@@ -7,6 +7,7 @@ the graph has it before the write returns.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from itertools import chain
@@ -23,13 +24,21 @@ from relata.consistency import (
     encode_zed_token,
 )
 from relata.cursors import Cursor, decode_cursor, encode_cursor, question_digest
-from relata.engine import Answer, Engine, Permissionship, Session
+from relata.engine import (
+    Answer,
+    Engine,
+    FoundResources,
+    FoundSubjects,
+    Permissionship,
+    Session,
+)
 from relata.errors import (
     ContextError,
     InvalidArgumentError,
     RelataError,
 )
 from relata.graph import View
+from relata.pages import KeptLists
 from relata.question_only import agree_on_question_only
 from relata.relationships import (
     Precondition,
@@ -39,7 +48,7 @@ from relata.relationships import (
     Update,
     relationship_kind,
 )
-from relata.replica import Current, Replica
+from relata.replica import Ask, Current, Ready, Replica
 from relata.requests import (
     NO_CONTEXT,
     Context,
@@ -77,6 +86,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_STEPS_AT_ONCE = 10_000
+"""Relationships that a check may follow where it must not take long."""
+
 
 class Relata:
     """A permission engine on one database. Open one a process, with `Relata.open`."""
@@ -94,8 +106,14 @@ class Relata:
         self._requests = Requests(limits)
         self.keys = ApiKeys(store)
         self._last_zed_token = (-1, "")
+        self._lists = KeptLists[FoundResources | FoundSubjects]()
+        self._last_results: tuple[str, tuple[CheckResult, ...]] = ("", ())
         self._replica = Replica(
-            store, self.keys, question_only=question_only, follow_seconds=follow_seconds
+            store,
+            self.keys,
+            question_only=question_only,
+            follow_seconds=follow_seconds,
+            steps_at_once=min(_STEPS_AT_ONCE, limits.work.check_steps),
         )
 
     @classmethod
@@ -106,7 +124,7 @@ class Relata:
         schema: str | Path | None = None,
         limits: Limits | None = None,
         question_only: Iterable[str] | None = None,
-        follow_seconds: float | None = 0.1,
+        follow_seconds: float | None = 0.01,
     ) -> Relata:
         """Open a database, made and migrated as needed, and load its relationships.
 
@@ -170,9 +188,7 @@ class Relata:
 
     def read_schema(self) -> SchemaResult:
         """The schema's text as it was written."""
-        text, revision = self._replica.ask(
-            lambda engine, _view: engine.schema.text, MINIMIZE_LATENCY
-        )
+        text, revision = self._replica.ask(lambda ready: ready.engine.schema.text, MINIMIZE_LATENCY)
         return SchemaResult(text, self._zed_token(revision))
 
     def write_schema(self, schema: str | Path, *, source: str = "schema") -> SchemaResult:
@@ -343,6 +359,17 @@ class Relata:
         Raises InvalidArgumentError (and its children), CaveatFailedError, LimitExceededError,
         NotFreshError, SnapshotUnavailableError.
         """
+        if (
+            consistency is MINIMIZE_LATENCY
+            and context is NO_CONTEXT
+            and contextual == ()
+            and steps is None
+            and not explain
+            and type(resource) is type(subject) is str
+        ):
+            found = self.answer_at_once(resource, permission, subject)
+            if found is not None:
+                return self._plain_result(*found)
         object_, asking = object_of(resource), subject_of(subject)
         if explain:
             tree, revision = self._ask(
@@ -361,6 +388,16 @@ class Relata:
             (asking,),
         )
         return _check_result(answer, self._zed_token(revision))
+
+    def _plain_result(self, allowed: bool, token: str) -> CheckResult:
+        known, results = self._last_results  # read as one: other threads replace it
+        if known is not token:
+            results = (
+                CheckResult(Permissionship.DENIED, token),
+                CheckResult(Permissionship.ALLOWED, token),
+            )
+            self._last_results = (token, results)
+        return results[allowed]
 
     def check_at_once(
         self,
@@ -391,6 +428,44 @@ class Relata:
             return None
         answer, revision = answered
         return _check_result(answer, self._zed_token(revision))
+
+    def answer_at_once(
+        self, resource: str, permission: str, subject: str
+    ) -> tuple[bool, str] | None:
+        """The answer of a plain check and its zed token; None where it takes a longer way.
+
+        Plain is what asks of known objects what no caveat and no expiration can be reached from.
+        It waits for nothing and follows few relationships, so it is for an event loop.
+        """
+        texts = self._replica.texts
+        found = None if texts is None else texts.answer(resource, permission, subject)
+        if found is None:
+            return None
+        allowed, revision = found
+        known, token = self._last_zed_token  # read as one: other threads replace it
+        return allowed, token if known == revision else self._zed_token(revision)
+
+    def answers_at_once(
+        self, questions: Sequence[tuple[str, str, str]]
+    ) -> tuple[list[bool], str] | None:
+        """The answers of plain checks at one revision; None where any takes a longer way."""
+        texts = self._replica.texts
+        if texts is None or not questions:
+            return None
+        answer = texts.answer
+        answers: list[bool] = []
+        first: int | None = None
+        for resource, permission, subject in questions:
+            found = answer(resource, permission, subject)
+            if found is None:
+                return None
+            allowed, revision = found
+            if revision != first:
+                if first is not None:
+                    return None
+                first = revision
+            answers.append(allowed)
+        return answers, self._zed_token(revision)
 
     def check_many(
         self,
@@ -431,10 +506,10 @@ class Relata:
         parsed = self._requests.updates(updates)
         asked = [_attempt(self._requests.question, question) for question in questions]
 
-        def ask(engine: Engine, view: View) -> list[Answer | RelataError]:
-            require_updates(engine.schema, parsed, self.question_only)
-            session = Session(engine, engine.after(view.own(), parsed), self.limits.work)
-            return _answers(session, asked)
+        def ask(ready: Ready) -> list[Answer | RelataError]:
+            require_updates(ready.engine.schema, parsed, self.question_only)
+            after = ready._replace(view=ready.engine.after(ready.view, parsed))
+            return _answers(self._session(after), asked)
 
         answers, revision = self._replica.ask(ask, consistency)
         checked_at = self._zed_token(revision)
@@ -483,17 +558,22 @@ class Relata:
             sorted(known),
             self._requests.context_key(context),
         )
-        consistency, after = self._page(consistency, limit, cursor, question)
-        found, revision = self._ask(
-            lambda session: session.lookup_resources(resource_type, permission, asking),
-            consistency,
-            context,
-            known,
-            (asking,),
-        )
+        consistency, after, kept = self._page(consistency, limit, cursor, question)
+        if kept is not None and isinstance(kept[0], FoundResources):
+            found, revision = kept[0], kept[1]
+        else:
+            found, revision = self._ask(
+                lambda session: session.lookup_resources(resource_type, permission, asking),
+                consistency,
+                context,
+                known,
+                (asking,),
+            )
         page, more = _cut(_merged(found.ids, found.conditional), after, limit)
+        if more:
+            self._lists.keep(question, revision, found, len(found.ids) + len(found.conditional))
         return ResourcesResult(
-            tuple(id_ for id_ in page if id_ not in found.conditional),
+            _without(page, found.conditional),
             self._zed_token(revision),
             _next_cursor(question, revision, page, more),
             {id_: found.conditional[id_] for id_ in page if id_ in found.conditional},
@@ -529,20 +609,26 @@ class Relata:
             sorted(known),
             self._requests.context_key(context),
         )
-        consistency, after = self._page(consistency, limit, cursor, question)
-        found, revision = self._ask(
-            lambda session: session.lookup_subjects(
-                object_, permission, subject_type, subject_relation
-            ),
-            consistency,
-            context,
-            known,
-            (),
-        )
+        consistency, after, kept = self._page(consistency, limit, cursor, question)
+        if kept is not None and isinstance(kept[0], FoundSubjects):
+            found, revision = kept[0], kept[1]
+        else:
+            found, revision = self._ask(
+                lambda session: session.lookup_subjects(
+                    object_, permission, subject_type, subject_relation
+                ),
+                consistency,
+                context,
+                known,
+                (),
+            )
         excluded = frozenset(found.excluded_ids)
         page, more = _cut(_merged(found.ids, found.conditional, excluded), after, limit)
+        if more:
+            size = len(found.ids) + len(found.conditional) + len(excluded)
+            self._lists.keep(question, revision, found, size)
         return SubjectsResult(
-            tuple(id_ for id_ in page if id_ not in found.conditional and id_ not in excluded),
+            _without(page, found.conditional, excluded),
             found.wildcard,
             tuple(id_ for id_ in page if id_ in excluded),
             self._zed_token(revision),
@@ -614,7 +700,7 @@ class Relata:
         It must be short, for others wait until it is answered, and done with the view when it
         returns.
         """
-        return self._replica.ask(question, consistency)[0]
+        return self._replica.ask(lambda ready: question(ready.engine, ready.view), consistency)[0]
 
     # What a session is
 
@@ -635,7 +721,7 @@ class Relata:
         context: Context,
         contextual: Iterable[Relationship | str],
         asking: Sequence[SubjectRef],
-    ) -> Callable[[Engine, View], T]:
+    ) -> Ask[T]:
         """A question as the replica takes it; what comes with it has been checked.
 
         `asking` are the subjects of the question, of whom alone a contextual relationship of a
@@ -644,38 +730,47 @@ class Relata:
         known = self._requests.contextual(contextual)
         if context:
             self._requests.context_key(context)
-        return lambda engine, view: ask(self._session(engine, view, context, known, asking))
 
-    def _session(
-        self,
-        engine: Engine,
-        view: View,
-        context: Context,
-        contextual: Sequence[Relationship],
-        asking: Sequence[SubjectRef],
-    ) -> Session:
-        if contextual:
-            for index, relationship in enumerate(contextual):
-                field = f"contextual_relationships[{index}]"
-                require_allowed(engine.schema, relationship, field=field)
-                require_own(relationship, asking, self.question_only, field)
-            view = engine.extend(view, contextual)
-        else:
-            view = view.own()
-        return Session(engine, view, self.limits.work, context=context)
+        def asked(ready: Ready) -> T:
+            if known:
+                self._require_own(ready, known, asking)
+                ready = ready._replace(view=ready.engine.extend(ready.view, known))
+            return ask(self._session(ready, context))
+
+        return asked
+
+    def _require_own(
+        self, ready: Ready, contextual: Sequence[Relationship], asking: Sequence[SubjectRef]
+    ) -> None:
+        for index, relationship in enumerate(contextual):
+            field = f"contextual_relationships[{index}]"
+            require_allowed(ready.engine.schema, relationship, field=field)
+            require_own(relationship, asking, self.question_only, field)
+
+    def _session(self, ready: Ready, context: Context = NO_CONTEXT) -> Session:
+        return Session(
+            ready.engine,
+            ready.view,
+            self.limits.work,
+            context=context,
+            memory=ready.memory,
+            pause=ready.pause,
+        )
 
     # Pages
 
     def _page(
         self, consistency: Consistency, limit: int | None, cursor: str | None, question: bytes
-    ) -> tuple[Consistency, str]:
-        """The consistency of a page and the id it goes on after."""
+    ) -> tuple[Consistency, str, tuple[FoundResources | FoundSubjects, int] | None]:
+        """The consistency of a page, the id it goes on after, and the list with its revision,
+        where that is kept."""
         self._requests.require_page(limit)
         if cursor is None:
-            return consistency, ""
+            return consistency, "", None
         place = decode_cursor(cursor, question)
+        kept = self._lists.get(question, place.revision)
         exact = Consistency(Freshness.AT_EXACT_SNAPSHOT, self._zed_token(place.revision))
-        return exact, place.after
+        return exact, place.after, None if kept is None else (kept, place.revision)
 
     def _read_all(
         self, filter_: RelationshipFilter | None, revision: int, after: int
@@ -758,12 +853,17 @@ def _attempt(function: Callable[..., T], *arguments: object) -> T | RelataError:
         return error
 
 
+def _without(ids: tuple[str, ...], *others: Collection[str]) -> tuple[str, ...]:
+    for left_out in filter(None, others):
+        ids = tuple(id_ for id_ in ids if id_ not in left_out)
+    return ids
+
+
 def _cut(ids: Sequence[str], after: str, limit: int | None) -> tuple[tuple[str, ...], bool]:
-    """The ids of a page, and whether there are more."""
-    rest = tuple(id_ for id_ in ids if id_ > after)
-    if limit is None or len(rest) <= limit:
-        return rest, False
-    return rest[:limit], True
+    """The ids of a page, of those in order, and whether there are more."""
+    start = bisect_right(ids, after) if after else 0
+    end = len(ids) if limit is None else start + limit
+    return tuple(ids[start:end]), end < len(ids)
 
 
 def _next_cursor(question: bytes, revision: int, page: Sequence[str], more: bool) -> str | None:

@@ -1,9 +1,14 @@
 """What a process has of its database: the graph in memory, the schema in force, how fresh both are.
 
 A replica is fed by the store's changes, in revision order: after each write of this process, when
-a question asks for freshness, and every so often for the writes of others. Questions and changes
-take turns under one lock, so a question sees one revision. A question about the past gets the
-graph with later changes undone, or a snapshot straight from the store.
+a question asks for freshness, and every so often for the writes of others. Every question sees one
+revision:
+
+- a short one that waits for nothing goes on beside a change, and its answer counts only if none
+  was made meanwhile (`try_ask`, `texts`); the memory's sequence tells;
+- every other one takes turns with changes under one lock. A long one lets go of it every so many
+  steps, and goes on at its revision: what a change is about to replace is kept in its view;
+- one about the past gets the graph with later changes undone, or a snapshot from the store.
 """
 
 from __future__ import annotations
@@ -11,13 +16,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from relata.api_keys import ApiKeys
 from relata.consistency import Consistency, Freshness, decode_zed_token
-from relata.engine import Engine
+from relata.engine import Engine, Memory, TextChecks
 from relata.errors import (
     NotFreshError,
     SchemaMissingError,
@@ -27,7 +34,8 @@ from relata.errors import (
 from relata.graph import Resident, View, snapshot_view
 from relata.question_only import question_only_of
 from relata.schema import compile_schema
-from relata.store import SchemaMovedError, Store
+from relata.store import Change, SchemaMovedError, Store
+from relata.turns import Turns
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, RootTransaction
@@ -44,30 +52,41 @@ _LONGEST_PAUSE = 5.0
 """Seconds between two tries to follow a database that is away."""
 _COLLECTION_PAUSE = 60.0
 """Seconds between two collections of expired relationships."""
+_AT_ONCE = 2_000
+"""How many changes are taken in between two questions, where they are of several revisions."""
 _COLLECTED_AT_ONCE = 1_000
 """How many one write removes, so that no other write waits long."""
 _log = logging.getLogger(__name__)
 
 
 class Ready(NamedTuple):
-    """An engine, and the graph as it reads it."""
+    """What a question is asked of: an engine, the graph as it reads it, what is remembered of it,
+    and what lets others have a turn."""
 
     engine: Engine
     view: View
+    memory: Memory | None = None
+    pause: Callable[[], None] | None = None
 
 
 class Current(NamedTuple):
-    """The schema in force, and the graph as it is read under it. Replaced as one."""
+    """The schema in force, the graph as it is read under it, and what is remembered of that.
+    Replaced as one."""
 
     engine: Engine | None
     view: View | None
     schema_revision: int
+    memory: Memory
 
     def require(self) -> Ready:
-        """The engine and the view. Raises SchemaMissingError where there is no schema."""
+        """What there is to ask. Raises SchemaMissingError where there is no schema."""
         if self.engine is None or self.view is None:
             raise SchemaMissingError("no schema has been written; write one first")
-        return Ready(self.engine, self.view)
+        return Ready(self.engine, self.view.own(), self.memory)
+
+
+Ask = Callable[[Ready], T]
+"""A question. It must be done with what it is asked of when it returns."""
 
 
 class Replica:
@@ -80,56 +99,65 @@ class Replica:
         *,
         question_only: frozenset[str],
         follow_seconds: float | None,
+        steps_at_once: int,
     ) -> None:
         self._store = store
+        self._steps_at_once = steps_at_once
         self._keys = keys
         self.question_only = question_only
         self._graph = Resident()
-        self.current = Current(None, None, 0)
+        self.current = Current(None, None, 0, Memory())
         self._engines: dict[int, Engine] = {}
-        self._lock = threading.Lock()
+        self._turns = Turns()
         self._refresh_lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
         self._joined: list[RootTransaction] = []
         self._joined_lock = threading.Lock()
         self._stopping = threading.Event()
+        self.texts: TextChecks | None = None
+        """For plain checks; None where a question has to wait, or cannot be asked."""
         self._load()
         self._follower = self._start_following(follow_seconds)
 
     def close(self) -> None:
         """Stop following, for good; questions and writes then raise StoreError."""
         self._stopping.set()
+        self.texts = None
         if self._follower is not None:
             self._follower.join()
 
-    def ask(self, question: Callable[[Engine, View], T], consistency: Consistency) -> tuple[T, int]:
-        """Ask a question at a revision that is fresh enough; return its answer and the revision.
-
-        The question must be done with the view when it returns.
-        """
+    def ask(self, question: Ask[T], consistency: Consistency) -> tuple[T, int]:
+        """Ask a question at a revision that is fresh enough; return its answer and the revision."""
         self._require_open()
         exact = self._wait_until_fresh(consistency)
-        with self._lock:
+        with self._turns.taken() as turn:
             revision = self._graph.revision
             if exact is None or exact == revision:
-                return question(*self.current.require()), revision
+                ready = self.current.require()
+                pause = partial(turn.pause, ready.view)
+                return question(ready._replace(pause=pause)), revision
         return self._ask_the_past(question, exact), exact
 
-    def try_ask(self, question: Callable[[Engine, View], T]) -> tuple[T, int] | None:
+    def try_ask(self, question: Ask[T]) -> tuple[T, int] | None:
         """Ask a question at the graph's revision, or return None where that has to be waited for.
 
-        It waits neither for a lock (a long question, changes that are taken in) nor for the
-        database. The question must be done with the view when it returns.
+        It waits neither for a lock nor for the database: the question goes on beside changes that
+        are taken in, and what it finds is thrown away if there was one. So it must be short.
         """
         self._require_open()
-        if self._joined or not self._lock.acquire(blocking=False):
+        current = self.current
+        memory, sequence, revision = current.memory, current.memory.sequence, self._graph.revision
+        if sequence & 1 or current is not self.current or self._joined:
             return None
         try:
-            return question(*self.current.require()), self._graph.revision
-        finally:
-            self._lock.release()
+            answer = question(current.require())
+        except Exception:
+            if memory.sequence != sequence:
+                return None
+            raise
+        return (answer, revision) if memory.sequence == sequence else None
 
-    def _ask_the_past(self, question: Callable[[Engine, View], T], revision: int) -> T:
+    def _ask_the_past(self, question: Ask[T], revision: int) -> T:
         """Ask at an earlier revision: of the graph, with what has changed since undone, or of
         the store, where too much has."""
         engine = self._engine_at(revision)
@@ -139,12 +167,13 @@ class Replica:
             if len(changes) > _UNDONE:
                 break
             undone = [(change.added, change.relationship) for change in changes]
-            with self._lock:
+            with self._turns.taken() as turn:
                 if self._graph.revision == present:
-                    past = engine.before(self._graph.view(engine.kinds), undone)
-                    return question(engine, engine.without_stored(past, self.question_only))
+                    view = self._graph.view(engine.kinds)
+                    past = engine.without_stored(engine.before(view, undone), self.question_only)
+                    return question(Ready(engine, past, pause=partial(turn.pause, view)))
         view = snapshot_view(self._store, revision, engine.kinds)
-        return question(engine, engine.without_stored(view, self.question_only))
+        return question(Ready(engine, engine.without_stored(view, self.question_only)))
 
     def refresh(self) -> None:
         """Take in what has been committed to the database since the last time."""
@@ -166,19 +195,33 @@ class Replica:
             if state.head == self._graph.revision:
                 return False
             changes = self._store.changes(after=self._graph.revision, through=state.head)
-            current = self.current
-            if state.schema_revision != current.schema_revision:
+            schema_moved = state.schema_revision != self.current.schema_revision
+            if schema_moved:
                 self.question_only = question_only_of(self._store)
-                current = self._at_schema(state.schema_revision)
-            with self._lock:
-                for change in changes:
-                    if change.added:
-                        self._graph.add(change.relationship)
-                    else:
-                        self._graph.remove(change.relationship)
-                self._graph.revision = state.head
-                self.current = current
+            for revision, batch in _batches(changes, state.head):
+                last = schema_moved and revision == state.head
+                self._commit(batch, revision, state.schema_revision if last else None)
             return True
+
+    def _commit(
+        self, changes: Sequence[Change], revision: int, schema_revision: int | None
+    ) -> None:
+        """Bring the graph to a revision and, with it, the schema to one."""
+        prepared = self._graph.prepare((it.added, it.relationship) for it in changes)
+        touched = prepared.touched()
+        current = self.current
+        following = current if schema_revision is None else self._at_schema(schema_revision)
+        with self._turns.taken() as turn:
+            with current.memory.writing():
+                self._graph.commit(prepared, revision, kept=turn.waiting_views())
+                following.memory.revision = revision
+                if following is not current:
+                    self.current = following
+                    self._open_texts()
+                elif current.engine is not None and current.view is not None:
+                    current.engine.forget(current.memory, current.view, touched)
+            if following is not current:
+                current.memory.retire()
 
     def collect_expired(self) -> int:
         """Remove the relationships that have expired; return how many."""
@@ -204,7 +247,16 @@ class Replica:
         self._graph.load(rows, revision=state.head)
         if state.schema_revision:
             self.current = self._at_schema(state.schema_revision)
+        self.current.memory.revision = state.head
+        self._open_texts()
         self._keys.refresh(state.keys_version)
+
+    def _open_texts(self) -> None:
+        engine, view, _, memory = self.current
+        if engine is None or view is None or self._joined or self._stopping.is_set():
+            self.texts = None
+        else:
+            self.texts = TextChecks(engine, view, memory, self._steps_at_once)
 
     def _engine_at(self, revision: int) -> Engine:
         """The engine of the schema in force at a revision."""
@@ -221,7 +273,10 @@ class Replica:
 
     def _at_schema(self, revision: int) -> Current:
         engine = self._engine_at(revision)
-        return Current(engine, self._view_of(engine), revision)
+        present = self.current.engine
+        if present is not None:
+            engine.prepare_as(present)
+        return Current(engine, self._view_of(engine), revision, Memory())
 
     def _view_of(self, engine: Engine) -> View:
         """The graph as an engine reads it, blind to stored choices: a choice comes with its
@@ -239,9 +294,11 @@ class Replica:
 
     def _follow(self, seconds: float) -> None:
         failures, collect_at = 0, time.monotonic() + _COLLECTION_PAUSE
+        watch = self._store.watch()
         while not self._stopping.wait(min(seconds * 2 ** min(failures, 10), _LONGEST_PAUSE)):
             try:
-                self.refresh()
+                if watch.moved() or failures:
+                    self.refresh()
                 if time.monotonic() >= collect_at:
                     collect_at = time.monotonic() + _COLLECTION_PAUSE
                     self.collect_expired()
@@ -253,6 +310,7 @@ class Replica:
                 if failures:
                     _log.info("following the database again")
                 failures = 0
+        watch.close()
 
     def _wait_until_fresh(self, consistency: Consistency) -> int | None:
         """Bring the graph to where the question wants it; the exact revision, if it wants one."""
@@ -311,6 +369,7 @@ class Replica:
             if len(still_open) < len(self._joined):
                 self.refresh()
                 self._joined = still_open
+                self._open_texts()
 
     def after_write(self, connection: Connection | None) -> None:
         """Take in a write, or remember the caller's transaction that it joined."""
@@ -321,6 +380,7 @@ class Replica:
         if transaction is not None:
             with self._joined_lock:
                 self._joined = [*self._joined, transaction]
+                self.texts = None
 
     def against_current_schema(self, write: Callable[[Current], T]) -> T:
         """Run a write that checks itself against the schema, again if the schema has moved."""
@@ -335,3 +395,14 @@ class Replica:
     def _require_open(self) -> None:
         if self._stopping.is_set():
             raise StoreError("the authorizer is closed; open it again")
+
+
+def _batches(changes: Sequence[Change], head: int) -> Iterator[tuple[int, Sequence[Change]]]:
+    """Changes in batches, each with the revision that it leads to; the last leads to the head."""
+    batch: list[Change] = []
+    for revision, group in groupby(changes, key=lambda change: change.revision):
+        if len(batch) >= _AT_ONCE:
+            yield revision - 1, batch
+            batch = []
+        batch += group
+    yield head, batch

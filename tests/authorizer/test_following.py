@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 from relata.authorizer import Relata
 from relata.consistency import at_exact_snapshot
 from relata.graph import View
+from tests.authorizer.conftest import SCHEMA
 
 
 def test_a_listener_is_told_of_each_change(relata: Relata) -> None:
@@ -27,6 +30,19 @@ def test_a_listener_hears_of_other_processes(relata: Relata, url: str) -> None:
     assert told == []
     relata.refresh()
     assert told == [None]
+
+
+def test_a_follower_takes_in_what_others_write(url: str) -> None:
+    """By itself: nobody asks for freshness."""
+    told = threading.Event()
+    with (
+        Relata.open(url, schema=SCHEMA, follow_seconds=0.001) as follower,
+        Relata.open(url, follow_seconds=None) as other,
+    ):
+        follower.listen(told.set)
+        other.write(["organization:acme#member@user:anne"])
+        assert told.wait(30)
+        assert follower.revision == other.revision
 
 
 def test_a_listener_that_has_left_is_told_nothing(relata: Relata) -> None:

@@ -237,12 +237,15 @@ def test_a_cursor_of_an_impossible_revision_is_refused(relata: Relata, revision:
         relata.read(cursor=encode_cursor(Cursor(question, revision, "1")))
 
 
+AN_OTHER_MEMBER = "group:other#member@user:other"
+
+
 def test_a_limit_on_work_is_an_error(url: str) -> None:
     limits = Limits(work=WorkLimits(check_steps=10, lookup_steps=10, expand_nodes=10))
     with Relata.open(url, schema=SCHEMA, limits=limits, follow_seconds=None) as relata:
         relata.write([f"group:g#member@group:g{n}#member" for n in range(20)])
-        with pytest.raises(LimitExceededError):
-            relata.check("group:g", "member", "user:anne")
+        with pytest.raises(LimitExceededError):  # what comes with it is not remembered
+            relata.check("group:g", "member", "user:anne", contextual=[AN_OTHER_MEMBER])
         with pytest.raises(LimitExceededError):
             relata.lookup_subjects("group:g", "member", "user")
         with pytest.raises(LimitExceededError):
@@ -304,7 +307,8 @@ def test_names_that_only_questions_know_are_forgotten(relata: Relata) -> None:
     for n in range(50):
         relata.check(f"document:unknown{n}", "view", f"user:unknown{n}")
         relata.lookup_resources("document", "view", f"user:unknown{n}")
-    assert relata._replica.current.require().view._local_texts == []
+    view = relata._replica.current.view
+    assert view is not None and view._local_texts == []
     assert not any("unknown" in text for text in relata._replica._graph.names.texts)
 
 
@@ -331,7 +335,7 @@ def test_the_checks_of_a_batch_share_a_limit_on_work(url: str) -> None:
     with Relata.open(url, schema=SCHEMA, limits=limits, follow_seconds=None) as relata:
         relata.write([f"group:g{n}#member@group:g{n + 1}#member" for n in range(900)])
         questions = [Question("group:g0", "member", f"user:u{n}") for n in range(5)]
-        answers = relata.check_many(questions).answers
+        answers = relata.check_many(questions, contextual=[AN_OTHER_MEMBER]).answers
         assert [isinstance(answer, CheckResult) for answer in answers] == [
             True,
             True,

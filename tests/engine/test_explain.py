@@ -71,7 +71,7 @@ def session(
     engine = Engine(compile_schema(schema))
     graph = Resident()
     for relationship in relationships:
-        graph.add(parse_relationship(relationship))
+        graph.apply([(True, parse_relationship(relationship))])
     view = engine.extend(graph.view(engine.kinds), map(parse_relationship, contextual))
     return Session(engine, view, limits or WorkLimits(), context=context, now=NOW)
 
@@ -730,11 +730,12 @@ def test_nothing_that_a_session_knows_is_used() -> None:
     """A session remembers for its view; an explanation reads the view again."""
     engine = Engine(compile_schema(SCHEMA))
     graph = Resident()
-    graph.add(parse_relationship("folder:a#viewer@group:x#member"))
+    known = ("folder:a#viewer@group:x#member", "group:y#member@user:anne")
+    graph.apply([(True, parse_relationship(relationship)) for relationship in known])
     asking = Session(engine, graph.view(engine.kinds), WorkLimits())
     question = asked("folder:a#view@user:anne")
     assert asking.check(*question) is False
-    graph.add(parse_relationship("group:x#member@user:anne"))
+    graph.apply([(True, parse_relationship("group:x#member@user:anne"))])
     assert asking.explain(*question).answer == "allowed"
     assert asking.check(*question) is False, "what it remembered is what a view that stands is for"
 

@@ -37,7 +37,7 @@ definition document {
 def graph(relationships: list[str]) -> Resident:
     resident = Resident()
     for relationship in relationships:
-        resident.add(parse_relationship(relationship))
+        resident.apply([(True, parse_relationship(relationship))])
     return resident
 
 
@@ -191,7 +191,7 @@ def steps_of_a_token(organizations: int) -> int:
     engine = Engine(compile_schema(SCENARIO.read_text()))
     resident = Resident()
     for relationship in scenario(organizations):
-        resident.add(relationship)
+        resident.apply([(True, relationship)])
     view = engine.extend(
         resident.view(engine.kinds),
         [

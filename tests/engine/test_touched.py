@@ -57,7 +57,7 @@ class Change:
     def _view(self, relationships: Iterable[Relationship]) -> View:
         graph = Resident()
         for relationship in relationships:
-            graph.add(relationship)
+            graph.apply([(True, relationship)])
         view = graph.view(self.engine.kinds)
         return self.engine.without_stored(view, self.asked)
 

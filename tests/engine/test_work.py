@@ -23,7 +23,7 @@ from relata.engine import (
     conditions,
 )
 from relata.engine.check import Run
-from relata.engine.lookup_subjects import SUBJECTS_PER_STEP
+from relata.engine.pieces import ITEMS_PER_STEP, PIECE
 from relata.errors import LimitExceededError
 from relata.graph import Resident
 from relata.relationships import parse_object, parse_relationship, parse_subject
@@ -65,6 +65,19 @@ definition document {
     permission all_active = child.all(active)
 }
 """
+LARGE = """
+definition user {}
+
+definition document {
+    relation viewer: user
+    relation banned: user
+    relation same: document
+    permission view = viewer
+    permission unbanned_view = viewer - banned
+    permission both = viewer & same->view
+    permission everywhere = same.all(view)
+}
+"""
 DOCUMENT = parse_object("document:d0")
 ANNE = parse_subject("user:anne")
 LIMITS = WorkLimits()
@@ -75,7 +88,7 @@ def session(schema: str, relationships: Iterable[str], limits: WorkLimits = LIMI
     engine = Engine(compile_schema(schema))
     graph = Resident()
     for relationship in relationships:
-        graph.add(parse_relationship(relationship))
+        graph.apply([(True, parse_relationship(relationship))])
     return Session(engine, graph.view(engine.kinds), limits)
 
 
@@ -233,10 +246,58 @@ def test_sets_that_differ_cost_what_is_in_them(permission: str, cost: Cost) -> N
     stored = organization(users, documents)
     look_up = session(PUBLIC, stored).lookup_subjects
     _, steps = cost(partial(look_up, DOCUMENT, permission, "user", ""))
-    assert steps > documents * (users // 2) // SUBJECTS_PER_STEP
+    assert steps > documents * (users // 2) // ITEMS_PER_STEP
     asked = session(PUBLIC, stored, WorkLimits(lookup_steps=steps // 2))
     with pytest.raises(LimitExceededError):
         asked.lookup_subjects(DOCUMENT, permission, "user", "")
+
+
+@pytest.fixture
+def spends(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What questions spend, each time that they do."""
+    spend = Run.spend
+    spent: list[int] = []
+
+    def noting(self: Run, steps: int) -> None:
+        spent.append(steps)
+        spend(self, steps)
+
+    monkeypatch.setattr(Run, "spend", noting)
+    return spent
+
+
+MANY = 100_000
+
+
+@pytest.mark.parametrize("permission", ["view", "unbanned_view", "both", "everywhere"])
+def test_large_answers_are_found_and_sorted_in_small_pieces(
+    permission: str, spends: list[int]
+) -> None:
+    """Between two spends, where a question may let others go first, there is little work."""
+    banned = range(0, MANY, 10)
+    asked = session(
+        LARGE,
+        [
+            *(f"document:d{n}#viewer@user:anne" for n in range(MANY)),
+            *(f"document:d{n}#banned@user:anne" for n in banned),
+            *(f"document:d0#viewer@user:u{n}" for n in range(MANY)),
+            *(f"document:d0#banned@user:u{n}" for n in banned),
+            *(f"document:d{n}#same@document:d{n}" for n in range(MANY)),
+        ],
+    )
+    taken_away = len(banned) if permission == "unbanned_view" else 0
+    found = asked.lookup_resources("document", permission, ANNE).ids
+    assert len(found) == MANY - taken_away
+    assert list(found) == sorted(found)
+    # A piece is sorted for a quarter of its items; that is the cheapest thing done with one.
+    assert max(spends) <= PIECE
+    assert len(spends) > 2 * MANY / PIECE
+    spends.clear()
+    listed = asked.lookup_subjects(DOCUMENT, permission, "user", "").ids
+    assert len(listed) == MANY + 1 - taken_away - (permission == "unbanned_view")
+    assert list(listed) == sorted(listed)
+    assert max(spends) <= PIECE
+    assert len(spends) > 2 * MANY / PIECE
 
 
 def grows_evenly(steps: list[int]) -> bool:

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from relata.authorizer import Relata
 from relata.server import create_app
-from relata.server.run import token_service
+from relata.server.serving import token_service
 from relata.server.settings import read_settings
 from relata.tokens import TOKEN_EXCHANGE, TokenProfile
 from tests.cli.transcripts import shell_environment

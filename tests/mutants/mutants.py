@@ -20,13 +20,15 @@ from relata.caveats import Outcome
 from relata.engine import Answer, Engine, FoundResources, Session, check
 from relata.engine.check import Check, Checks, Run
 from relata.engine.conditions import Conditions
+from relata.engine.flat import Closure
 from relata.engine.lookup_resources import BackwardSearch
 from relata.engine.lookup_subjects import SubjectSet, SubjectSets
 from relata.engine.plan import Direct, Name, Plan, Public, Same, Term, _Terms
 from relata.engine.reading import HOPEFULLY, SURELY, Reading
 from relata.engine.solve import Equation, Fixed, Key, solve
+from relata.engine.ways import Group, Place
 from relata.errors import RelataError
-from relata.graph import Edge, Names, Resident, Trait, View, resident
+from relata.graph import Edge, Edges, Names, Resident, Trait, View, resident
 from relata.relationships import Kind, Relationship, SubjectRef, relationship_kind
 
 Patch = pytest.MonkeyPatch
@@ -95,11 +97,11 @@ def all_over_nothing_allows(patch: Patch) -> None:
     """`.all()` over no subjects holds everybody."""
     every = check._every
 
-    def vacuous(steps: Sequence[tuple[int, Check | None]]) -> Check:
+    def vacuous(steps: Sequence[tuple[int, Check | None, Closure | None, bool]]) -> Check:
         function = every(steps)
 
         def allowed(run: Run, node: int) -> bool:
-            nothing = all(run.forward[kind].get(node) is None for kind, _ in steps)
+            nothing = all(run.forward[kind].get(node) is None for kind, *_ in steps)
             return nothing or function(run, node)
 
         return allowed
@@ -229,7 +231,7 @@ def stale_relationships_count(patch: Patch) -> None:
     def loose(relationship: Relationship) -> Kind:
         return structs.replace(relationship_kind(relationship), subject_relation="")
 
-    def edges_of(self: Resident, kind: Kind) -> resident._Edges:
+    def edges_of(self: Resident, kind: Kind) -> Edges:
         return original(self, structs.replace(kind, subject_relation=""))
 
     original = Resident._edges_of
@@ -239,19 +241,48 @@ def stale_relationships_count(patch: Patch) -> None:
 
 def lookup_of_resources_trusts_suggestions(patch: Patch) -> None:
     """A resource that one operand suggests is listed unchecked."""
-    # The package has a function of the module's name, so the module is asked for by its own.
-    module = import_module("relata.engine.lookup_resources")
-    patch.setattr(module, "_only_unions", lambda term: True)
+    patch.setattr(BackwardSearch, "_satisfying", lambda self, parts, nodes: nodes)
 
 
 def lookup_of_resources_forgets_wildcards(patch: Patch) -> None:
     """A resource that is public is not listed for a subject that is not named there."""
-    start = BackwardSearch._start
+    coming = BackwardSearch._coming
 
-    def private(self: BackwardSearch, number: int, term: Term) -> Iterator[int]:
-        return iter(()) if isinstance(term, Public) else start(self, number, term)
+    def private(self: BackwardSearch, place: Place, found: Sequence[set[int]]) -> set[int]:
+        return coming(self, structs.replace(place, public=()), found)
 
-    patch.setattr(BackwardSearch, "_start", private)
+    patch.setattr(BackwardSearch, "_coming", private)
+
+
+def lookup_of_resources_stops_after_one_round(patch: Patch) -> None:
+    """Of places that lead to each other, each is gone from once."""
+    go_round = BackwardSearch._go_round
+
+    def once(
+        self: BackwardSearch, group: Group, places: Sequence[Place], found: Sequence[set[int]]
+    ) -> None:
+        go_round(self, structs.replace(group, inside={}), places, found)
+
+    patch.setattr(BackwardSearch, "_go_round", once)
+
+
+def ways_join_what_others_come_from(patch: Patch) -> None:
+    """A relation that several permissions ask for is put into the first one alone."""
+    layout = import_module("relata.engine.ways")._Layout
+    join = layout._join
+
+    def greedy(self: Any) -> None:
+        for draft in self._drafts.values():
+            draft.steps = [(None, source) for _, source in draft.steps]
+        join(self)
+
+    patch.setattr(layout, "_join", greedy)
+
+
+def lookup_of_subjects_stops_after_one_round(patch: Patch) -> None:
+    """Of unions that lead to each other, each is gone from once."""
+    module = import_module("relata.engine.lookup_subjects")
+    patch.setattr(module, "_go_round", lambda group, run, reached: None)
 
 
 def lookup_of_subjects_forgets_exclusions(patch: Patch) -> None:
@@ -269,7 +300,7 @@ def lookup_of_subjects_loses_a_wildcard_in_intersections(patch: Patch) -> None:
     """A named subject is dropped where it meets a wildcard."""
 
     def meet(self: SubjectSets, values: Sequence[SubjectSet]) -> SubjectSet:
-        nodes = values[0].nodes.intersection(*(value.nodes for value in values))
+        nodes = frozenset(values[0].nodes).intersection(*(value.nodes for value in values))
         return SubjectSet(nodes)
 
     patch.setattr(SubjectSets, "meet", meet)
@@ -437,6 +468,9 @@ COMMON: Sequence[Mutant] = (
     stale_relationships_count,
     lookup_of_resources_trusts_suggestions,
     lookup_of_resources_forgets_wildcards,
+    lookup_of_resources_stops_after_one_round,
+    ways_join_what_others_come_from,
+    lookup_of_subjects_stops_after_one_round,
     lookup_of_subjects_loses_a_wildcard_in_intersections,
 )
 """What worlds drawn at random find soon."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from relata.engine import Answer, Engine, FoundSubjects, Session, WorkLimits
+from relata.engine import Answer, Engine, FoundSubjects, Memory, Session, TextChecks, WorkLimits
 from relata.errors import CaveatFailedError
-from relata.graph import Resident
+from relata.graph import Resident, View
 from relata.relationships import WILDCARD, ObjectRef, Relationship, SubjectRef
 from relata.schema import Schema, compile_schema
 from tests.reference import evaluator
@@ -83,7 +83,7 @@ def answers_of(found: FoundSubjects, ids: Iterable[str]) -> Found:
 
 
 class EngineUnderTest:
-    """A graph in memory and an engine over it, which hands out sessions."""
+    """A graph in memory and an engine over it, which hands out sessions and remembers."""
 
     def __init__(
         self,
@@ -93,15 +93,46 @@ class EngineUnderTest:
     ) -> None:
         self._engine = Engine(schema)
         self._graph = Resident()
+        self._memory = Memory()
         self._context = context
-        for relationship in relationships:
-            self._graph.add(relationship)
+        self._graph.apply((True, relationship) for relationship in relationships)
         self._view = self._graph.view(self._engine.kinds)
+        steps = WorkLimits().check_steps
+        self._texts = TextChecks(self._engine, self._view, self._memory, steps)
 
-    def answers(self, contextual: Iterable[Relationship] = ()) -> EngineAnswers:
+    def answers(
+        self,
+        contextual: Iterable[Relationship] = (),
+        *,
+        remembering: bool = True,
+        pause: Callable[[View], None] | None = None,
+    ) -> EngineAnswers:
         """A session of its own over the graph and, in that session alone, contextual ones."""
-        view = self._engine.extend(self._view, contextual)
-        return EngineAnswers(Session(self._engine, view, WorkLimits(), context=self._context))
+        own = self._view.own()
+        return EngineAnswers(
+            Session(
+                self._engine,
+                self._engine.extend(own, contextual),
+                WorkLimits(),
+                context=self._context,
+                memory=self._memory if remembering else None,
+                pause=None if pause is None else lambda: pause(own),
+            )
+        )
+
+    def plain_answer(self, resource: ObjectRef, name: str, subject: SubjectRef) -> bool | None:
+        """The answer of a check by its texts, where that is plain."""
+        found = self._texts.answer(str(resource), name, str(subject))
+        return None if found is None else found[0]
+
+    def change(
+        self, changes: Iterable[tuple[bool, Relationship]], kept: Sequence[View] = ()
+    ) -> None:
+        """Change the graph, as a replica does; `kept` views stay as they are."""
+        prepared = self._graph.prepare(changes)
+        with self._memory.writing():
+            self._graph.commit(prepared, self._graph.revision + 1, kept=kept)
+            self._engine.forget(self._memory, self._view, prepared.touched())
 
 
 def engine_of(world: World) -> EngineUnderTest:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from socket import socket
+from typing import Literal
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -22,9 +24,9 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
-    """Serve an application; gives its address."""
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none")
+def serving(app: ASGIApp, http: type[asyncio.Protocol] | Literal["auto"] = "auto") -> Iterator[str]:
+    """Serve an application, over uvicorn's own protocol or another; gives its address."""
+    config = uvicorn.Config(app, port=0, http=http, log_config=None, access_log=False, ws="none")
     server = _Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

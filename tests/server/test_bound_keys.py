@@ -19,7 +19,6 @@ from relata.authorizer import Relata
 from relata.server import Settings, create_app
 from relata.server.app import _ROUTERS
 from relata.server.auth import Inside
-from relata.server.busy import Busy
 from relata.server.fast_check import FastCheck
 from relata.server.routing import Guarded
 from relata.tokens.organizations import NewOrganization, Organizations
@@ -315,7 +314,7 @@ async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
 
 def test_the_short_way_hands_bound_keys_on(relata: Relata) -> None:
     """To the declared route, which asks what belongs; a key without an organization stays short."""
-    short = FastCheck(refuse, relata, Busy(), 100_000)
+    short = FastCheck(refuse, relata, 100_000)
 
     async def ask(secret: str) -> int:
         transport = httpx.ASGITransport(short)

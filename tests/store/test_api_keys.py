@@ -96,7 +96,9 @@ def test_what_is_no_good_key_is_refused_in_the_same_words(keys: ApiKeys) -> None
 
 def test_a_revoked_key_is_refused_at_once_and_stays_listed(keys: ApiKeys, store: Store) -> None:
     key, text = keys.create("a service", ["check"])
+    held = keys.held
     assert keys.revoke(key.id) is True
+    assert keys.held is not held
     refused(keys, text)
     refused(ApiKeys(store), text)
     assert keys.revoke(key.id) is False
@@ -113,7 +115,9 @@ def test_another_processs_keys_count_from_the_next_refresh(tmp_path: Path) -> No
         ours.refresh(here.state().keys_version)
         assert ours.authenticate(text) == key
         theirs.revoke(key.id)
+        held = ours.held
         ours.refresh(here.state().keys_version)
+        assert ours.held is not held
         refused(ours, text)
 
 
@@ -121,7 +125,9 @@ def test_a_refresh_without_news_asks_the_store_nothing(keys: ApiKeys, store: Sto
     _, text = keys.create("a service", ["check"])
     version = store.state().keys_version
     store.close()
+    held = keys.held
     keys.refresh(version)
+    assert keys.held is held
     assert keys.authenticate(text).name == "a service"
 
 

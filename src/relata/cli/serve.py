@@ -13,6 +13,7 @@ import typer
 from relata.cli.options import DATABASE_URL, DATABASE_VARIABLE
 
 _HIGHEST_PORT = 65_535
+_MOST_WORKERS = 256
 
 
 def serve(
@@ -45,6 +46,18 @@ def serve(
             help="The database, as a URL.",
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            "-w",
+            metavar="N",
+            min=1,
+            max=_MOST_WORKERS,
+            show_default="1",
+            help="How many processes serve, each with the relationships in its memory.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the HTTP API until Ctrl-C or SIGTERM.
 
@@ -55,7 +68,7 @@ def serve(
     """
     from relata.server import read_settings, run
 
-    options = {"host": host, "port": port, "database": database}
+    options = {"host": host, "port": port, "database": database, "workers": workers}
     run(read_settings(**{name: value for name, value in options.items() if value is not None}))
 
 

@@ -22,14 +22,17 @@ from relata.engine.answers import (
     FoundSubjects,
     Permissionship,
 )
-from relata.engine.check import Checks, Run
+from relata.engine.check import Checks, Pause, Run
 from relata.engine.conditions import Conditions
 from relata.engine.expand import expand
 from relata.engine.explain import explain
 from relata.engine.lookup_resources import lookup_resources
 from relata.engine.lookup_subjects import Found, lookup_subjects
+from relata.engine.memory import Memory
+from relata.engine.pieces import sorted_ids, spent_pieces
 from relata.engine.plan import Numbering, Plan, nesting
 from relata.engine.reading import HOPEFULLY
+from relata.engine.texts import TextChecks
 from relata.engine.touched import Asker, Watch, Whom, asked_kinds
 from relata.engine.unknown import missing_context
 from relata.errors import (
@@ -38,7 +41,7 @@ from relata.errors import (
     UnknownDefinitionError,
     UnknownRelationError,
 )
-from relata.graph import Edge, View, trait_of
+from relata.graph import Edge, Touched, View, trait_of
 from relata.relationships import (
     WILDCARD,
     Kind,
@@ -61,8 +64,10 @@ __all__ = [
     "FoundPermissions",
     "FoundResources",
     "FoundSubjects",
+    "Memory",
     "Permissionship",
     "Session",
+    "TextChecks",
     "Watch",
     "Whom",
     "WorkLimits",
@@ -92,13 +97,13 @@ class Engine:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self._numbering = Numbering(schema)
+        self.numbering = Numbering(schema)
         self._compiled: dict[tuple[str, str], tuple[Plan, Checks]] = {}
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of relationships that the schema allows; views are made for these."""
-        return self._numbering.kinds
+        return self.numbering.kinds
 
     def compiled(self, subject_type: str, subject_relation: str) -> tuple[Plan, Checks]:
         """The plan for one kind of subject, made on first use.
@@ -108,13 +113,35 @@ class Engine:
         key = (subject_type, subject_relation)
         found = self._compiled.get(key)
         if found is None:
-            plan = Plan(self._numbering, subject_type, subject_relation)
-            found = self._compiled[key] = (plan, Checks(plan))
+            plan = Plan(self.numbering, subject_type, subject_relation)
+            # In one step: threads that compile it at the same time must share one.
+            found = self._compiled.setdefault(key, (plan, Checks(plan)))
         return found
+
+    def forget(self, memory: Memory, view: View, touched: Mapping[Kind, Touched]) -> None:
+        """Forget what changed relationships may have made untrue. `view` shows them changed."""
+        numbers = self.numbering.kind_number
+        by_number = {numbers[kind]: edges for kind, edges in touched.items() if kind in numbers}
+        if by_number:
+            for _, checks in list(self._compiled.values()):
+                checks.flats.forget(memory, view, by_number)
+
+    def prepare_as(self, other: Engine) -> None:
+        """Compile the checks that another engine has, so that no question waits for that."""
+        for (subject_type, subject_relation), (_, checks) in list(other._compiled.items()):
+            if subject_type not in self.schema.definitions:
+                continue
+            kind = (subject_type, subject_relation)
+            if subject_relation and kind not in self.numbering.name_number:
+                continue
+            for name in checks.compiled():
+                number = self.numbering.name_number.get(name)
+                if number is not None:
+                    self.compiled(subject_type, subject_relation)[1].of(number)
 
     def require_shallow(self) -> None:
         """Raise LimitExceededError where permissions refer to each other too many levels deep."""
-        if nesting(self._numbering) > MAX_NESTING:
+        if nesting(self.numbering) > MAX_NESTING:
             raise LimitExceededError(
                 f"permissions refer to each other more than {MAX_NESTING} levels deep",
                 field="schema",
@@ -176,14 +203,14 @@ class Engine:
     def edges(self, relationships: Iterable[Relationship]) -> Iterator[Edge]:
         """Relationships as a view has them, but for those that the schema does not allow."""
         for relationship in relationships:
-            number = self._numbering.kind_number.get(relationship_kind(relationship))
+            number = self.numbering.kind_number.get(relationship_kind(relationship))
             if number is not None:
                 yield _edge(number, relationship)
 
     def _edges_of_key(self, relationship: Relationship) -> Iterator[Edge]:
-        if not self._numbering.conditional:
+        if not self.numbering.conditional:
             return  # a relationship that holds always is the same one, whoever brings it
-        for number in self._numbering.of_key(relationship_kind(relationship)):
+        for number in self.numbering.of_key(relationship_kind(relationship)):
             yield _edge(number, relationship)
 
     def definition(self, type_: str, *, field: str) -> Definition:
@@ -198,7 +225,7 @@ class Engine:
 
         Raises UnknownDefinitionError and UnknownRelationError.
         """
-        number = self._numbering.name_number.get((type_, name))
+        number = self.numbering.name_number.get((type_, name))
         if number is None:
             self.definition(type_, field=type_field)
             raise UnknownRelationError(
@@ -257,19 +284,27 @@ class Session:
         *,
         context: Mapping[str, Any] | None = None,
         now: datetime | None = None,
+        memory: Memory | None = None,
+        pause: Pause | None = None,
     ) -> None:
         self._engine = engine
         self._view = view
         self._limits = limits
+        self._memory = memory
+        self._sequence = 0 if memory is None else memory.sequence
+        self._pause = pause
         self._conditions = Conditions(
-            engine._numbering.caveats, context or {}, None if now is None else to_microseconds(now)
+            engine.numbering.caveats, context or {}, None if now is None else to_microseconds(now)
         )
         self._runs: dict[SubjectRef, tuple[Plan, Checks, Run]] = {}
         self._budget = _Budget(limits.lookup_steps)
 
     def with_context(self, context: Mapping[str, Any]) -> Session:
         """A session over the same view, at the same moment, from the same budget."""
-        other = Session(self._engine, self._view, self._limits)
+        other = Session(
+            self._engine, self._view, self._limits, memory=self._memory, pause=self._pause
+        )
+        other._sequence = self._sequence
         other._conditions = self._conditions.with_context(context)
         other._budget = self._budget
         return other
@@ -291,7 +326,8 @@ class Session:
         number = engine.number(resource.type, permission, type_field="resource", field="permission")
         plan, checks, run = self._run(subject)
         most = self._limits.check_steps if steps is None else min(steps, self._limits.check_steps)
-        run.steps = allowed = min(most, self._budget.steps)
+        allowed = min(most, self._budget.steps)
+        run.allow(allowed)
         try:
             return self._answer(plan, checks, run, number, self._view.node(str(resource)))
         except RecursionError:
@@ -323,15 +359,25 @@ class Session:
             resource_type, permission, type_field="resource_type", field="permission"
         )
         plan, checks, run = self._run(subject)
-        run.steps = self._limits.lookup_steps
+        run.allow(self._limits.lookup_steps)
         try:
             found = lookup_resources(plan, checks, run, number)
             if not run.met_unknown or number not in plan.uncertain:
-                return FoundResources(self._ids(found))
-            answers = {node: self._answer(plan, checks, run, number, node) for node in found}
+                return FoundResources(self._ids(run, resource_type, found))
+            surely: list[int] = []
+            waiting: dict[int, frozenset[str]] = {}
+            for piece in spent_pieces(found, run.spend):
+                for node in piece:
+                    answer = self._answer(plan, checks, run, number, node)
+                    if isinstance(answer, frozenset):
+                        waiting[node] = answer
+                    elif answer:
+                        surely.append(node)
+            return FoundResources(
+                self._ids(run, resource_type, surely), self._by_id(run, resource_type, waiting)
+            )
         except RecursionError:
             raise _too_deep() from None
-        return FoundResources(*_by_answer(self._by_id(answers)))
 
     def lookup_subjects(
         self, resource: ObjectRef, permission: str, subject_type: str, subject_relation: str
@@ -344,13 +390,15 @@ class Session:
         )
         plan, checks = engine.compiled(subject_type, subject_relation)
         node = self._view.node(str(resource))
-        run = Run(self._view, 0, self._limits.lookup_steps, self._conditions)
+        run = self._new_run(0, self._limits.lookup_steps)
         try:
-            found = lookup_subjects(plan, run, number, node)
+            found = lookup_subjects(plan, checks, run, number, node)
             surely = found.surely
             if not run.met_unknown:
                 return FoundSubjects(
-                    self._ids(surely.nodes), surely.wildcard, self._ids(surely.excluded)
+                    self._ids(run, subject_type, surely.nodes),
+                    surely.wildcard,
+                    self._ids(run, subject_type, surely.excluded),
                 )
             return self._conditionally(plan, checks, run, number, node, found)
         except RecursionError:
@@ -362,7 +410,7 @@ class Session:
         """What a lookup has found, where unknown caveats were met on the way."""
 
         def waits_for(subject: int) -> frozenset[str]:
-            asking = Run(self._view, subject, run.steps, self._conditions)
+            asking = self._new_run(subject, run.steps)
             missing = missing_context(plan, checks, asking, number, node)
             run.steps = asking.steps
             return missing
@@ -371,17 +419,18 @@ class Session:
         everybody: frozenset[str] | None = None
         if possibly.wildcard and not surely.wildcard:
             everybody = waits_for(self._view.node(f"{plan.subject_type}:{WILDCARD}"))
-        open_ = [one for one in found.named if possibly.has(one) and not surely.has(one)]
         conditional = {
             one: missing
-            for one in open_
+            for piece in spent_pieces(found.named, run.spend)
+            for one in piece
+            if possibly.has(one) and not surely.has(one)
             if (missing := waits_for(one)) != everybody or one in possibly.nodes
         }
         return FoundSubjects(
-            self._ids(surely.nodes),
+            self._ids(run, plan.subject_type, surely.nodes),
             surely.wildcard,
-            self._ids(possibly.excluded),
-            {id_: tuple(sorted(names)) for id_, names in self._by_id(conditional).items()},
+            self._ids(run, plan.subject_type, possibly.excluded),
+            self._by_id(run, plan.subject_type, conditional),
             None if everybody is None else tuple(sorted(everybody)),
         )
 
@@ -391,8 +440,8 @@ class Session:
         engine.number(resource.type, permission, type_field="resource", field="permission")
         try:
             return expand(
-                engine._numbering,
-                Run(self._view, 0, self._limits.lookup_steps, self._conditions),
+                engine.numbering,
+                self._new_run(0, self._limits.lookup_steps),
                 self._view.node(str(resource)),
                 (resource.type, permission),
                 max_nodes=self._limits.expand_nodes,
@@ -421,7 +470,8 @@ class Session:
         asking = self._view.node(str(subject.object))
         most = self._limits.check_steps if steps is None else min(steps, self._limits.check_steps)
         allowed = min(most, self._budget.steps)
-        run = Run(self._view, asking, allowed, self._conditions.afresh())
+        run = self._new_run(asking, allowed)
+        run.conditions = self._conditions.afresh()
         try:
             return explain(plan, checks, run, number, self._view.node(str(resource)))
         except RecursionError:
@@ -435,19 +485,35 @@ class Session:
             self._engine.require_subject(subject)
             plan, checks = self._engine.compiled(subject.type, subject.relation)
             node = self._view.node(f"{subject.type}:{subject.id}")
-            found = (plan, checks, Run(self._view, node, 0, self._conditions))
+            found = (plan, checks, self._new_run(node, 0))
             self._runs[subject] = found
         return found
 
-    def _ids(self, nodes: Iterable[int]) -> tuple[str, ...]:
-        text = self._view.text
-        return tuple(sorted([text(node).partition(":")[2] for node in nodes]))
-
-    def _by_id(self, answers: Mapping[int, T]) -> dict[str, T]:
-        text = self._view.text
-        return dict(
-            sorted((text(node).partition(":")[2], answer) for node, answer in answers.items())
+    def _new_run(self, subject: int, steps: int) -> Run:
+        return Run(
+            self._view,
+            subject,
+            steps,
+            self._conditions,
+            self._memory,
+            self._sequence,
+            self._pause,
         )
+
+    def _ids(self, run: Run, type_: str, nodes: Collection[int]) -> tuple[str, ...]:
+        return sorted_ids(self._view, type_, nodes, run.spend)
+
+    def _by_id(
+        self, run: Run, type_: str, waiting: Mapping[int, frozenset[str]]
+    ) -> dict[str, tuple[str, ...]]:
+        """What the conditional ones wait for, by id."""
+        names = {
+            self._view.text(node)[len(type_) + 1 :]: tuple(sorted(waiting[node]))
+            for piece in spent_pieces(waiting, run.spend)
+            for node in piece
+        }
+        ids = spent_pieces(self._ids(run, type_, waiting), run.spend)
+        return {id_: names[id_] for piece in ids for id_ in piece}
 
 
 def _by_answer(

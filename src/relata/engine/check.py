@@ -19,11 +19,16 @@ for all readings.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from relata.caveats import Outcome
 from relata.engine.conditions import Conditions, Missing
+from relata.engine.estimates import Estimators
+from relata.engine.flat import ByMemory, Closure, Flats, within
 from relata.engine.lookup_resources import BackwardSearch
+from relata.engine.memory import Memory
 from relata.engine.plan import (
     AllOf,
     AnyOf,
@@ -31,6 +36,7 @@ from relata.engine.plan import (
     Direct,
     Every,
     Minus,
+    Name,
     Plan,
     Public,
     Same,
@@ -41,8 +47,13 @@ from relata.engine.plan import (
 )
 from relata.engine.reading import SURELY, Reading
 from relata.engine.solve import Fixed, Grounding, solve
+from relata.engine.ways import AllWays
 from relata.errors import LimitExceededError, RelataError
 from relata.graph import Adjacency, Trait, View
+
+SLICE = 1_000
+"""Steps after which a question lets others have a turn: somewhat less than a millisecond."""
+Pause = Callable[[], None]
 
 
 class Run:
@@ -51,43 +62,104 @@ class Run:
     A `steps` is one relationship followed from one node to another. What is known is keyed by
     function and node, so it holds for this subject and this view only. `fruitful` are the searches
     that have found something, and `missing` is what is known of what conditional answers wait for.
+
+    `memory` is what is remembered of the graph that the view shows, as of `sequence`; None where
+    there is nothing of the kind.
     """
 
     __slots__ = (
+        "_pause",
+        "_pause_at",
+        "changes",
         "conditions",
         "forward",
         "found",
         "fruitful",
         "known",
+        "memory",
         "met_unknown",
         "missing",
         "searching",
+        "sequence",
         "steps",
         "subject",
         "view",
     )
 
-    def __init__(self, view: View, subject: int, steps: int, conditions: Conditions) -> None:
+    conditions: Conditions
+    found: dict[int, set[int]]
+    fruitful: set[int]
+    known: dict[int, dict[int, bool]]
+    missing: dict[tuple[int, int, bool], Missing[RelataError]]
+    searching: set[int]
+
+    def __init__(
+        self,
+        view: View,
+        subject: int,
+        steps: int,
+        conditions: Conditions | None = None,
+        memory: Memory | None = None,
+        sequence: int = 0,
+        pause: Pause | None = None,
+    ) -> None:
         self.view = view
-        self.conditions = conditions
-        self.met_unknown = False
         self.forward: Sequence[Adjacency] = view.forward
+        self.changes = view.changes
         self.subject = subject
         self.steps = steps
-        self.known: dict[int, dict[int, bool]] = {}
-        self.found: dict[int, set[int]] = {}
-        self.fruitful: set[int] = set()
-        self.missing: dict[tuple[int, int, bool], Missing[RelataError]] = {}
-        self.searching: set[int] = set()
+        self.met_unknown = False
+        self.memory = memory
+        self.sequence = sequence
+        self._pause = pause
+        self._pause_at = 0 if pause is None else max(0, steps - SLICE)
+        if conditions is not None:
+            self.conditions = conditions
+
+    def __getattr__(self, name: str) -> Any:
+        # Most questions need none of these, and making them would be half of what those cost.
+        value = _MADE_WHEN_NEEDED[name]()
+        setattr(self, name, value)
+        return value
+
+    def allow(self, steps: int) -> None:
+        """Let the next question follow so many relationships."""
+        self.steps = steps
+        self._pause_at = 0 if self._pause is None else max(0, steps - SLICE)
 
     def spend(self, steps: int) -> None:
-        """Take steps from the budget. Raises LimitExceededError when it is used up."""
+        """Take steps from the budget; after some thousand of them, let others have a turn.
+
+        Raises LimitExceededError when it is used up.
+        """
         self.steps -= steps
+        if self.steps < self._pause_at:
+            self._end_slice()
+
+    def _end_slice(self) -> None:
         if self.steps < 0:
             raise LimitExceededError(
                 "the question follows more relationships than the limit on work allows; "
                 "ask a narrower one, or raise the limit"
             )
+        self._pause_at = max(0, self.steps - SLICE)
+        if self._pause is not None:
+            self._pause()
+            if self.memory is not None and self.memory.sequence != self.sequence:
+                self.memory = None
+
+    def follow(self, others: Collection[int]) -> Iterable[int]:
+        """Related objects to go through one by one, paid for on the way."""
+        if len(others) > SLICE:
+            return self._in_slices(others)
+        self.spend(len(others))
+        return others
+
+    def _in_slices(self, others: Collection[int]) -> Iterator[int]:
+        for index, other in enumerate(others):
+            if not index % SLICE:
+                self.spend(SLICE)
+            yield other
 
     def known_to(self, function: int) -> dict[int, bool]:
         """What one function has found so far, by node."""
@@ -131,8 +203,16 @@ class Run:
         return trait
 
 
+_MADE_WHEN_NEEDED: Mapping[str, Callable[[], object]] = {
+    "found": dict,
+    "fruitful": set,
+    "known": dict,
+    "missing": dict,
+    "searching": set,
+}
+
 Check = Callable[[Run, int], bool]
-Search = Callable[[Run, Collection[int]], bool]
+Search = Callable[[Run, Iterable[int]], bool]
 """Whether a looping name is true of any of some nodes."""
 
 
@@ -169,20 +249,36 @@ class Checks:
         self._searches: dict[tuple[int, Reading], Search] = {}
         self._parts: dict[tuple[Term, Reading], Check] = {}
         self._numbers = itertools.count(1)
+        self._compiling = threading.RLock()
+        self.flats = Flats(plan)
+        self.ways = AllWays(plan, self)
+        self.estimators = Estimators(plan)
 
     def of(self, number: int, reading: Reading = SURELY) -> Check:
         """The function that checks a name."""
         key = self._key(number, reading)
         function = self._functions.get(key)
         if function is None:
-            function = self._functions[key] = self._compile(*key)
+            with self._compiling:
+                function = self._functions.get(key) or self._compile(*key)
+                self._functions[key] = function
         return function
+
+    def by_memory(self, number: int) -> ByMemory | None:
+        """The function that checks a name by what is remembered alone, if there is one."""
+        with self._compiling:
+            return self.flats.by_memory(number)
+
+    def compiled(self) -> list[Name]:
+        """The names that have a function."""
+        return [self._plan.numbering.names[number] for number, _ in list(self._functions)]
 
     def part(self, term: Term, reading: Reading) -> Check:
         """The function that checks a part of a name's term."""
         function = self._parts.get((term, reading))
         if function is None:
-            function = self._parts[term, reading] = self._straight(term, reading)
+            with self._compiling:
+                function = self._parts[term, reading] = self._straight(term, reading)
         return function
 
     def _key(self, number: int, reading: Reading) -> tuple[int, Reading]:
@@ -198,8 +294,12 @@ class Checks:
         if number in self._plan.tangled:
             return self._tangled(number, reading)
         if number in self._plan.looping:
-            return self._loop(number, reading)
-        return self._straight(self._plan.terms[number], reading)
+            following = _from_one(self._search(number, reading))
+        else:
+            following = self._straight(self._plan.terms[number], reading)
+        if number in self._plan.plain:
+            return self.flats.check(number, following)
+        return following
 
     def _straight(self, term: Term, reading: Reading) -> Check:
         match term:
@@ -218,8 +318,9 @@ class Checks:
             case Call(target):
                 return self.of(target, reading)
             case Through(kind, target) if target in self._plan.looping:
-                self.of(target, reading)
-                search = self._searches[self._key(target, reading)]
+                search = self._search(target, reading)
+                if target in self._plan.plain and kind not in self._conditional:
+                    return _through_plain(kind, self.of, target, _through_search(kind, search))
                 if kind in self._conditional:
                     return _through_search_if(kind, search, reading.unknown)
                 return _through_search(kind, search)
@@ -239,30 +340,43 @@ class Checks:
                     self._straight(subtracted, reading.subtracted()),
                 )
 
-    def _every(self, steps: Iterable[tuple[int, int | None]], reading: Reading) -> Check:
+    def _bound(self, number: int) -> Closure | None:
+        return self.flats.bound(number)
+
+    def _every(self, steps: Sequence[tuple[int, int | None]], reading: Reading) -> Check:
+        plain = self._plan.plain
         made = [
             (kind, None if target is None else self.remembered(target, reading))
             for kind, target in steps
         ]
         if any(kind in self._conditional for kind, _ in made):
             return _every_if(made, self._conditional, reading.unknown)
-        return _every(made)
+        return _every(
+            [
+                (kind, check, None if target is None else self._bound(target), target in plain)
+                for (kind, check), (_, target) in zip(made, steps, strict=True)
+            ]
+        )
 
     def _through(self, kind: int, number: int, reading: Reading) -> Check:
         target = self.remembered(number, reading)
+        bound = self._bound(number)
         exact = number not in self._plan.undefinable and number not in self._plan.uncertain
 
         def through(run: Run, node: int) -> bool:
             others = run.forward[kind].get(node)
             if others is None:
                 return False
+            if len(others) >= WIDE and bound is not None:
+                held = bound.held(run)
+                if held is not None:
+                    others = within(others, held)
             if exact and len(others) >= WIDE:
                 found = self.found_backwards(run, number, len(others))
                 if found is not None:
                     run.spend(len(found))
                     return any(other in others for other in found)
-            run.spend(len(others))
-            for other in others:  # noqa: SIM110  a generator would double the cost of the hot path
+            for other in run.follow(others):  # noqa: SIM110  any() would double the hot path's cost
                 if target(run, other):
                     return True
             return False
@@ -281,8 +395,8 @@ class Checks:
         search = BackwardSearch(self._plan, self, run)
         if search.estimate(number) * _WORTHWHILE > width:
             return None
-        steps, run.steps = run.steps, min(run.steps, width)
-        allowance = run.steps
+        steps, allowance = run.steps, min(run.steps, width)
+        run.allow(allowance)
         run.searching.add(number)
         try:
             found = run.found[number] = search.find(number)
@@ -292,7 +406,7 @@ class Checks:
             steps -= allowance - run.steps
         finally:
             run.searching.discard(number)
-            run.steps = steps
+            run.allow(steps)
         return found
 
     def _cheapest_first(self, terms: Sequence[Term], reading: Reading) -> list[Check]:
@@ -322,24 +436,27 @@ class Checks:
     def _next_number(self) -> int:
         return next(self._numbers)
 
-    def _loop(self, number: int, reading: Reading) -> Check:
-        """Compile all names that reach each other, and return the function of one."""
+    def _search(self, number: int, reading: Reading) -> Search:
+        key = self._key(number, reading)
+        if key not in self._searches:
+            self._loop(number, reading)
+        return self._searches[key]
+
+    def _loop(self, number: int, reading: Reading) -> None:
+        """Compile the searches of all names that reach each other."""
         component = self._plan.component
         members = [other for other in self._plan.looping if component[other] == component[number]]
         index = {member: position for position, member in enumerate(members)}
         leaves: list[list[Check]] = []
         edges: list[list[_LoopEdge]] = []
+        memory = self._next_number()
+        for member, position in index.items():
+            search = _search(position, len(members), leaves, edges, memory, reading.unknown)
+            self._searches[self._key(member, reading)] = search
         for member in members:
             inside, outside = self._split(self._plan.terms[member], index)
             edges.append(inside)
             leaves.append(self._cheapest_first(outside, reading))
-        memory = self._next_number()
-        for member, position in index.items():
-            key = self._key(member, reading)
-            search = _search(position, len(members), leaves, edges, memory, reading.unknown)
-            self._searches[key] = search
-            self._functions[key] = _from_one(search)
-        return self._functions[self._key(number, reading)]
 
     def _split(self, term: Term, index: dict[int, int]) -> tuple[list[_LoopEdge], list[Term]]:
         """The parts of a union that stay among the names of `index`, and the others."""
@@ -468,18 +585,25 @@ def _public(kind: int) -> Check:
     return public
 
 
-def _every(steps: Sequence[tuple[int, Check | None]]) -> Check:
+def _every(steps: Sequence[tuple[int, Check | None, Closure | None, bool]]) -> Check:
+    """For each kind the target, a closure that it lies in, and whether it is that closure."""
+
     def every(run: Run, node: int) -> bool:
         found = False
-        for kind, target in steps:
+        for kind, target, bound, is_bound in steps:
             others = run.forward[kind].get(node)
             if others is None:
                 continue
             if target is None:
                 return False
             found = True
-            run.spend(len(others))
-            for other in others:
+            if len(others) >= WIDE and bound is not None:
+                held = bound.held(run)
+                if held is not None and not held.issuperset(others):
+                    return False
+                if held is not None and is_bound:
+                    continue
+            for other in run.follow(others):
                 if not target(run, other):
                     return False
         return found
@@ -493,9 +617,7 @@ def _every_if(
     def every(run: Run, node: int) -> bool:
         found = False
         for kind, target in steps:
-            others = run.forward[kind].get(node) or ()
-            run.spend(len(others))
-            for other in others:
+            for other in run.follow(run.forward[kind].get(node) or ()):
                 if kind in conditional and not run.is_there(kind, node, other):
                     continue
                 if target is None or not target(run, other):
@@ -552,10 +674,23 @@ def _through_search(kind: int, search: Search) -> Check:
 
     def through(run: Run, node: int) -> bool:
         others = run.forward[kind].get(node)
+        return others is not None and search(run, run.follow(others))
+
+    return through
+
+
+def _through_plain(kind: int, of: Callable[[int], Check], target: int, search: Check) -> Check:
+    """As `Checks._through`, for a plain name, by what is remembered of each related object."""
+
+    def through(run: Run, node: int) -> bool:
+        others = run.forward[kind].get(node)
         if others is None:
             return False
+        if run.memory is None or len(others) > WIDE:
+            return search(run, node)
         run.spend(len(others))
-        return search(run, others)
+        check = of(target)
+        return any(check(run, other) for other in others)
 
     return through
 
@@ -564,8 +699,7 @@ def _through_if(kind: int, target: Check, unknown: bool) -> Check:
     """As `Checks._through`, over relationships that may not hold."""
 
     def through(run: Run, node: int) -> bool:
-        others = run.forward[kind].get(node) or ()
-        run.spend(len(others))
+        others = run.follow(run.forward[kind].get(node) or ())
         return any(target(run, other) and run.holds(kind, node, other, unknown) for other in others)
 
     return through
@@ -575,8 +709,7 @@ def _through_search_if(kind: int, search: Search, unknown: bool) -> Check:
     """As `_through_search`, over relationships that may not hold."""
 
     def through(run: Run, node: int) -> bool:
-        others = run.forward[kind].get(node) or ()
-        run.spend(len(others))
+        others = run.follow(run.forward[kind].get(node) or ())
         return search(run, [other for other in others if run.holds(kind, node, other, unknown)])
 
     return through
@@ -602,7 +735,7 @@ def _search(
     """
     settle = _thorough(size, leaves, edges, unknown)
 
-    def search(run: Run, starts: Collection[int]) -> bool:
+    def search(run: Run, starts: Iterable[int]) -> bool:
         known = run.known_to(memory)
         if memory in run.fruitful:
             return any(settle(run, start * size + entry, known) for start in starts)
@@ -618,8 +751,7 @@ def _search(
                 others = (node,) if kind == _SAME_NODE else run.forward[kind].get(node)
                 if others is None:
                     continue
-                run.spend(len(others))
-                for other in others:
+                for other in run.follow(others):
                     key = other * size + target
                     if key not in seen and key not in known:
                         if conditional and not run.holds(kind, node, other, unknown):
@@ -653,8 +785,7 @@ def _thorough(
         ahead: list[int] = []
         for kind, target, conditional in edges[member]:
             others = (node,) if kind == _SAME_NODE else run.forward[kind].get(node) or ()
-            run.spend(len(others))
-            for other in others:
+            for other in run.follow(others):
                 answer = known.get(other * size + target)
                 if answer is False or (conditional and not run.holds(kind, node, other, unknown)):
                     continue

@@ -8,6 +8,7 @@ to a node that is already on the way down, the tree ends in a leaf that says so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Literal
 
 from msgspec import structs
@@ -15,6 +16,7 @@ from msgspec import structs
 from relata.caveats import Outcome
 from relata.engine.answers import ExpandNode
 from relata.engine.check import Run
+from relata.engine.pieces import sorted_pieces, spent_pieces
 from relata.engine.plan import Name, Numbering
 from relata.errors import LimitExceededError, RelataError
 from relata.relationships import WILDCARD, SubjectRef
@@ -32,6 +34,9 @@ from relata.schema import (
 )
 
 Inner = Literal["union", "intersection", "exclusion"]
+
+_NODE_STEPS = 5
+"""What a node costs of a question's budget, in relationships followed."""
 
 
 def expand(
@@ -65,18 +70,18 @@ class _Expansion:
         definition = self._numbering.schema.definitions[name[0]]
         relation = definition.relations.get(name[1])
         if relation is not None:
-            stored = sorted(self._stored(node, name[0], relation), key=lambda item: item[0])
-            return self._leaf(
-                node,
-                name,
-                Computed(name[1]),
-                tuple(subject for subject, outcome in stored if outcome is True),
-                conditional={
-                    subject: tuple(sorted(outcome))
-                    for subject, outcome in stored
-                    if isinstance(outcome, frozenset)
-                },
-            )
+            stored = dict(self._stored(node, name[0], relation))
+            subjects: list[SubjectRef] = []
+            conditional: dict[SubjectRef, tuple[str, ...]] = {}
+            for some in sorted_pieces(list(stored), self._run.spend):
+                for subject in some:
+                    outcome = stored[subject]
+                    if isinstance(outcome, frozenset):
+                        conditional[subject] = tuple(sorted(outcome))
+                    elif outcome is True:
+                        subjects.append(subject)
+            expression: Expression = Computed(name[1])
+            return self._leaf(node, name, expression, tuple(subjects), conditional=conditional)
         expression = definition.permissions[name[1]].expression
         if (node, name) in self._way:
             return self._leaf(node, name, expression, cycle=True)
@@ -117,14 +122,15 @@ class _Expansion:
         if not outcomes:
             return self._leaf(node, name, arrow)
         self._go_down()
+        ordered = sorted_pieces(list(outcomes), self._run.spend)
         trees = tuple(
-            self._behind(f"{type_}:{id_}", (type_, arrow.target), ways, every=arrow.every)
-            for (type_, id_), ways in sorted(outcomes.items(), key=lambda item: item[0])
+            self._behind(":".join(found), (found[0], arrow.target), outcomes[found], arrow.every)
+            for found in chain.from_iterable(ordered)
         )
         self._depth -= 1
         return self._inner(node, name, arrow, trees)
 
-    def _behind(self, text: str, name: Name, ways: Iterable[Outcome], *, every: bool) -> ExpandNode:
+    def _behind(self, text: str, name: Name, ways: Iterable[Outcome], every: bool) -> ExpandNode:
         """The target of an arrow at an object, to which at least one relationship leads."""
         node, outcome = self._view.node(text), _together(ways, every=every)
         if outcome is False:
@@ -175,6 +181,7 @@ class _Expansion:
         return ExpandNode(self._view.text(node), name[1], text, operation, children=children)
 
     def _count(self, nodes: int) -> None:
+        self._run.spend(_NODE_STEPS)
         self._nodes_left -= nodes
         if self._nodes_left < 0:
             raise LimitExceededError(
@@ -191,7 +198,7 @@ class _Expansion:
         for number, kind in self._numbering.kinds_of(definition, relation):
             found = self._view.forward[number].get(node) or ()
             self._count(len(found))
-            for other in found:
+            for other in chain.from_iterable(spent_pieces(found, self._run.spend)):
                 outcome: Outcome = True
                 if number in self._numbering.conditional:
                     if not self._run.is_there(number, node, other):

@@ -285,7 +285,7 @@ class _Explanation:
             for index, operand in enumerate(parts.operands(part))
             if operand in turned
             or isinstance(declared, Intersection)
-            or (isinstance(declared, Exclusion) and index == 0)
+            or (isinstance(declared, Exclusion) and (index == 0 or self._is_undefined(operand)))
         ]
         return _Content(
             self._each(
@@ -293,6 +293,9 @@ class _Explanation:
                 lambda it: self.part(it, subtracted=turned[it]) if it in turned else self._bare(it),
             )
         )
+
+    def _is_undefined(self, part: Part) -> bool:
+        return self._answer(lambda reading: self._parts.reads(part, reading))[1]
 
     def _open_by(self, followed: Followed, subtracted: bool) -> ExplainNode:
         def led_to(target: Part) -> ExplainNode:

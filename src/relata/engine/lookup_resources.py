@@ -1,41 +1,36 @@
 """Which resources of a type does a subject have a permission on?
 
-The search starts at the subject and follows relationships backwards. Each step is a fact, "the
-subject is in this name of this node", and each fact suggests others. A name made of unions alone
-is true as soon as one part is; any other name is suggested by one chosen part and then checked.
-So every fact is exact when it is passed on, and the cost follows the facts, not the data. A fact
-that rests on an unknown caveat is passed on too: found is what is not denied.
-
-Of an intersection the part that suggests is the one estimated to be the rarest for this subject.
-A part that holds only for a question's own organization is then worth one organization, however
-many the subject belongs to.
+The search starts at the subject and goes the ways to the permission (`ways.py`) backwards, from
+place to place, with all nodes at once. A union has as its nodes whatever comes to it. Of an
+intersection one part is searched, the one estimated to be the rarest for this subject; a part that
+holds only for a question's own organization is then worth one organization, however many the
+subject belongs to. The other parts are checked at each node, or searched too where that is
+cheaper. So every node is exact when it is passed on, and the cost follows what is found, not the
+data. A node that rests on an unknown caveat is passed on too: found is what is not denied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from relata.engine.plan import (
-    AllOf,
-    AnyOf,
-    Call,
-    Direct,
-    Every,
-    Minus,
-    Plan,
-    Public,
-    Same,
-    Term,
-    Through,
-)
-from relata.engine.reading import HOPEFULLY
+from relata.engine.estimates import Estimates
+from relata.engine.pieces import in_both, in_one, neighbours, pieces, put, spent_pieces
+from relata.engine.plan import Call, Plan, Term
+from relata.engine.ways import Group, Part, Place
+from relata.errors import LimitExceededError
+from relata.relationships import WILDCARD
 
 if TYPE_CHECKING:
     from relata.engine.check import Checks, Run  # which in turn checks wide arrows from here
 
-_Source = tuple[int, int | None]
-"""A name that a fact suggests, and the kind of relationship to go back over, None for none."""
+_MANY = 32
+"""From how many nodes on it is worth asking whether to search a part instead of checking it."""
+_DEARER = 4
+"""How many times more nodes than are to be checked a search may find and still be cheaper."""
+_STEPS_A_NODE = 16
+"""How many steps such a search may take, for each node that is to be checked, before it is given
+up: what is found is an estimate."""
 
 
 def lookup_resources(plan: Plan, checks: Checks, run: Run, number: int) -> set[int]:
@@ -44,160 +39,146 @@ def lookup_resources(plan: Plan, checks: Checks, run: Run, number: int) -> set[i
 
 
 class BackwardSearch:
-    """Searches for one run's subject, which share estimates."""
+    """Searches for one run's subject, which share estimates and what parts were found to have."""
 
     def __init__(self, plan: Plan, checks: Checks, run: Run) -> None:
         self._plan = plan
         self._checks = checks
         self._run = run
-        self._estimates: dict[int, float] = {}
+        self._reverse = run.view.reverse
+        self._estimates = Estimates(checks.estimators, run.view, run.subject)
+        self._searched: dict[Term, set[int] | None] = {}
 
     def find(self, wanted: int) -> set[int]:
         """All nodes that have the subject in the wanted name, or may have it."""
-        suggested_by, starts = self._suggestions(wanted)
-        seen: dict[int, set[int]] = {number: set() for number in starts}
-        facts: set[int] = set()
-        plain = {number for number in starts if _only_unions(self._plan.terms[number])}
-        pending: list[tuple[int, set[int]]] = []
+        return self._find(Call(wanted))
 
-        def suggest(number: int, nodes: set[int]) -> None:
-            new = nodes - seen[number]
+    def _find(self, wanted: Term) -> set[int]:
+        ways = self._checks.ways.to(wanted, self._rarest)
+        found: list[set[int]] = [set() for _ in ways.places]
+        for group in ways.groups:
+            if group.inside:
+                self._go_round(group, ways.places, found)
+            else:
+                (at,) = group.members
+                place = ways.places[at]
+                found[at] = self._satisfying(place.parts, self._coming(place, found))
+        return found[ways.wanted]
+
+    def _coming(self, place: Place, found: Sequence[set[int]]) -> set[int]:
+        """What comes to a place from elsewhere."""
+        subject = self._run.subject
+        coming: set[int] = {subject} if place.same else set()
+        for kind in place.direct:
+            self._put_behind(kind, (subject,), coming)
+        if place.public:
+            wildcard = self._run.view.known_node(f"{self._plan.subject_type}:{WILDCARD}")
+            everybody = () if wildcard is None else (wildcard,)
+            for kind in place.public:
+                self._put_behind(kind, everybody, coming)
+        for step, source in place.steps:
+            nodes = found[source]
+            if not nodes:
+                continue
+            if step is None:
+                put(nodes, coming, self._run.spend)
+            else:
+                self._put_behind(step, nodes, coming)
+        return coming
+
+    def _go_round(self, group: Group, places: Sequence[Place], found: Sequence[set[int]]) -> None:
+        """Search places that lead to each other until nothing new is found."""
+        # What came and does not satisfy a place need not be asked again.
+        came = {at: set[int]() if places[at].parts else found[at] for at in group.members}
+        pending: list[tuple[int, Collection[int]]] = []
+
+        def come(at: int, new: set[int]) -> None:
+            new -= came[at]
             if not new:
                 return
-            seen[number] |= new
-            if number not in plain:
-                check, run = self._checks.of(number, HOPEFULLY), self._run
-                new = {node for node in new if check(run, node)}
-            if number == wanted:
-                facts.update(new)
-            if number in suggested_by:
-                pending.append((number, new))
+            came[at] |= new
+            if places[at].parts:
+                new = self._satisfying(places[at].parts, new)
+                found[at] |= new
+            pending.append((at, new))
 
-        for number, terms in starts.items():
-            for term in terms:
-                suggest(number, set(self._start(number, term)))
+        for at in group.members:
+            for piece in pieces(self._coming(places[at], found)):
+                come(at, set(piece))
         while pending:
-            number, nodes = pending.pop()
-            for source, kind in suggested_by[number]:
-                suggest(source, nodes if kind is None else self._back_from(kind, nodes))
-        return facts
+            at, nodes = pending.pop()
+            for kind, target in group.inside.get(at, ()):
+                if kind is None:
+                    come(target, set(nodes))
+                else:
+                    for some in self._behind(kind, nodes):
+                        come(target, set[int]().union(*some))
 
-    def _back_from(self, kind: int, nodes: set[int]) -> set[int]:
-        reverse = self._run.view.reverse[kind]
-        conditional = kind in self._plan.numbering.conditional
-        found: set[int] = set()
+    def _put_behind(self, kind: int, nodes: Collection[int], into: set[int]) -> None:
+        for some in self._behind(kind, nodes):
+            into.update(*some)
+
+    def _behind(self, kind: int, nodes: Collection[int]) -> Iterable[Sequence[Collection[int]]]:
+        """The resources of relationships of a kind with some subjects, in pieces."""
+        if kind in self._plan.numbering.conditional:
+            return self._held_behind(kind, nodes)
+        return neighbours(self._reverse, kind, nodes, self._run.spend)
+
+    def _held_behind(
+        self, kind: int, nodes: Collection[int]
+    ) -> Iterator[Sequence[Collection[int]]]:
+        """Those of relationships that hold, or may."""
+        run = self._run
         for node in nodes:
-            others = reverse.get(node)
-            if others is not None:
-                self._run.spend(len(others))
-                found.update(self._holding(kind, node, others) if conditional else others)
-        return found
+            for piece in spent_pieces(self._reverse[kind].get(node) or (), run.spend):
+                yield ([other for other in piece if run.holds(kind, other, node, unknown=True)],)
 
-    def _holding(self, kind: int, subject: int, resources: Collection[int]) -> Iterator[int]:
-        """Those that are related by a relationship that holds, or may."""
-        for resource in resources:
-            if self._run.holds(kind, resource, subject, unknown=True):
-                yield resource
+    def _satisfying(self, parts: Sequence[Part], nodes: set[int]) -> set[int]:
+        """The nodes that satisfy every part: those that are searched first."""
+        checked: list[Part] = []
+        for part in parts:
+            others = self._worth_searching(part, len(nodes))
+            if others is None:
+                checked.append(part)
+            else:
+                narrow = in_one if part.subtracted else in_both
+                nodes = narrow(nodes, others, self._run.spend)
+        for part in checked:
+            nodes = self._checked(part, nodes)
+        return nodes
 
-    def _suggestions(self, wanted: int) -> tuple[dict[int, list[_Source]], dict[int, list[Term]]]:
-        """For the names that can lead to the wanted one: what a fact of each suggests, and the
-        terms of each that need no other fact."""
-        suggested_by: dict[int, list[_Source]] = {}
-        starts: dict[int, list[Term]] = {}
-        pending = [wanted]
-        while pending:
-            number = pending.pop()
-            if number in starts:
-                continue
-            starts[number] = []
-            for term in self._suggesting(self._plan.terms[number]):
-                match term:
-                    case Call(target):
-                        suggested_by.setdefault(target, []).append((number, None))
-                        pending.append(target)
-                    case Through(kind, target):
-                        suggested_by.setdefault(target, []).append((number, kind))
-                        pending.append(target)
-                    case _:
-                        starts[number].append(term)
-        return suggested_by, starts
+    def _checked(self, part: Part, nodes: set[int]) -> set[int]:
+        run, check, wanted = self._run, part.check, not part.subtracted
+        satisfying: set[int] = set()
+        for some in spent_pieces(nodes, run.spend):
+            satisfying.update([node for node in some if check(run, node) is wanted])
+        return satisfying
 
-    def _suggesting(self, term: Term) -> Iterator[Term]:
-        """The parts of a term of which at least one is true where the term is."""
-        match term:
-            case AnyOf(children):
-                for child in children:
-                    yield from self._suggesting(child)
-            case AllOf(children):
-                yield from self._suggesting(min(children, key=self._estimate))
-            case Minus(base, _):
-                yield from self._suggesting(base)
-            case Every(steps):
-                for kind, target in steps:
-                    if target is not None:
-                        yield Through(kind, target)
-            case _:
-                yield term
+    def _worth_searching(self, part: Part, width: int) -> set[int] | None:
+        """All nodes that a part is true of, where they are found sooner than so many checked."""
+        if width < _MANY or not part.exact:
+            return None
+        if part.term not in self._searched:
+            if self._estimates.of(part.term) > width * _DEARER:
+                return None
+            self._searched[part.term] = self._searched_within(part.term, width * _STEPS_A_NODE)
+        return self._searched[part.term]
 
-    def _start(self, number: int, term: Term) -> Iterator[int]:
-        match term:
-            case Same():
-                subject = self._run.subject
-                if self._run.view.text(subject).partition(":")[0] == self._type_of(number):
-                    yield subject
-            case Direct(kind):
-                yield from self._back_from(kind, {self._run.subject})
-            case Public(kind):
-                wildcard = self._run.view.node(f"{self._plan.subject_type}:*")
-                yield from self._back_from(kind, {wildcard})
+    def _searched_within(self, term: Term, allowance: int) -> set[int] | None:
+        run = self._run
+        left, allowed = run.steps, min(run.steps, allowance)
+        run.allow(allowed)
+        try:
+            return self._find(term)
+        except LimitExceededError:
+            return None
+        finally:
+            run.allow(left - (allowed - max(0, run.steps)))
 
-    def _type_of(self, number: int) -> str:
-        return self._plan.numbering.names[number][0]
-
-    def _estimate(self, term: Term) -> float:
-        """About how many nodes a term is true of for this subject."""
-        match term:
-            case Direct(kind):
-                return float(len(self._run.view.reverse[kind].get(self._run.subject) or ()))
-            case Public(kind):
-                return float(len(self._run.view.forward[kind]))
-            case Same():
-                return 1.0
-            case Call(target):
-                return self.estimate(target)
-            case Through(kind, target):
-                return self.estimate(target) * self._resources_per_subject(kind)
-            case Every(steps):
-                return sum(
-                    self.estimate(target) * self._resources_per_subject(kind)
-                    for kind, target in steps
-                    if target is not None
-                )
-            case AnyOf(children):
-                return sum(self._estimate(child) for child in children)
-            case AllOf(children):
-                return min(self._estimate(child) for child in children)
-            case Minus(base, _):
-                return self._estimate(base)
+    def _rarest(self, parts: Sequence[Term]) -> int:
+        estimates = [self._estimates.of(part) for part in parts]
+        return estimates.index(min(estimates))
 
     def estimate(self, number: int) -> float:
         """About how many nodes a name is true of for this subject."""
-        estimate = self._estimates.get(number)
-        if estimate is None:
-            self._estimates[number] = 0.0  # a name met inside itself adds nothing to the estimate
-            estimate = self._estimates[number] = self._estimate(self._plan.terms[number])
-        return estimate
-
-    def _resources_per_subject(self, kind: int) -> float:
-        view = self._run.view
-        return max(1.0, len(view.forward[kind]) / max(1, len(view.reverse[kind])))
-
-
-def _only_unions(term: Term) -> bool:
-    match term:
-        case AnyOf(children):
-            return all(_only_unions(child) for child in children)
-        case AllOf() | Minus() | Every():
-            return False
-        case _:
-            return True
+        return self._estimates.of_name(number)

@@ -1,33 +1,39 @@
 """Which subjects of a kind have a permission on a resource?
 
-The question is grounded into equations over sets of subjects and solved (`solve.py`). A set may
-hold everybody: a wildcard with exclusions. The algebra below is exact, so a subject is in the
-answer just when a check of it is allowed. Where a caveat is unknown, the equations are solved a
+Where there are only unions, and relationships that always hold, the answer is whoever is met on the
+ways from the permission to its subjects (`ways.py`).
+
+Otherwise the question is grounded into equations over sets of subjects and solved (`solve.py`). A
+set may hold everybody: a wildcard with exclusions. The algebra below is exact, so a subject is in
+the answer just when a check of it is allowed. Where a caveat is unknown, the equations are solved a
 second time with unknown caveats in the subjects' favour, and what that adds is conditional.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence, Set
 
 import msgspec
 
-from relata.engine.check import Run
-from relata.engine.plan import Direct, Plan, Public, Term
+from relata.engine.check import Checks, Run
+from relata.engine.pieces import in_both, in_one, neighbours, pieces, put, spent_pieces
+from relata.engine.plan import Call, Direct, Plan, Public, Same, Term
 from relata.engine.reading import HOPEFULLY, SURELY, Reading
 from relata.engine.solve import Fixed, Grounding, solve
+from relata.engine.ways import Group, Ways
 
 
 class SubjectSet(msgspec.Struct, frozen=True):
     """The nodes and, with `wildcard`, everybody but the excluded.
 
     `nodes` and `excluded` are disjoint, and `excluded` is empty without a wildcard. Beside a
-    wildcard, `nodes` are those that are also there by name.
+    wildcard, `nodes` are those that are also there by name. Either may be the graph's own set, so
+    nobody changes them.
     """
 
-    nodes: frozenset[int] = frozenset()
+    nodes: Set[int] = frozenset()
     wildcard: bool = False
-    excluded: frozenset[int] = frozenset()
+    excluded: Set[int] = frozenset()
 
     def has(self, node: int) -> bool:
         """Whether a subject is in the set."""
@@ -38,8 +44,6 @@ NOBODY = SubjectSet()
 EVERYBODY = SubjectSet(wildcard=True)
 _NONE: frozenset[int] = frozenset()
 
-SUBJECTS_PER_STEP = 8
-"""How many subjects are put into a set in the time of one relationship followed."""
 _MOST_KEPT = 2_000_000
 """How many subjects may be in the sets that are kept because they may be wanted again."""
 
@@ -92,54 +96,64 @@ class SubjectSets:
             self._kept -= _weight(*self._made.pop(next(iter(self._made))))
         return found
 
-    def _go_through(self, *sets: Collection[int]) -> None:
-        self._spend(sum(map(len, sets)) // SUBJECTS_PER_STEP)
-
     def _join(self, values: Sequence[SubjectSet]) -> SubjectSet:
-        self._go_through(*(value.nodes for value in values), *(value.excluded for value in values))
-        nodes = _NONE.union(*(value.nodes for value in values))
+        nodes: set[int] = set()
+        for value in values:
+            put(value.nodes, nodes, self._spend)
         everybody = [value.excluded for value in values if value.wildcard]
         if not everybody:
             return _named(nodes)
-        excluded = everybody[0].intersection(*everybody[1:])
-        return SubjectSet(nodes, True, excluded - nodes)
+        excluded = everybody[0]
+        for others in everybody[1:]:
+            excluded = in_both(excluded, others, self._spend)
+        return SubjectSet(nodes, True, in_one(excluded, nodes, self._spend))
 
     def _meet(self, values: Sequence[SubjectSet]) -> SubjectSet:
-        met = values[0]
-        for value in values[1:]:
+        # The fewer there are to begin with, the fewer to compare with all the others.
+        met = min(values, key=lambda value: (value.wildcard, len(value.nodes)))
+        for value in values:
             met = self._meet_two(met, value)
+            if met is NOBODY:
+                break
         return met
 
     def _meet_two(self, one: SubjectSet, other: SubjectSet) -> SubjectSet:
+        spend = self._spend
         if one.wildcard and other.wildcard:
-            self._go_through(one.nodes, other.nodes, one.excluded, other.excluded)
-            excluded = one.excluded | other.excluded
-            return SubjectSet((one.nodes | other.nodes) - excluded, True, excluded)
+            excluded = _union(one.excluded, other.excluded, spend)
+            named = _union(one.nodes, other.nodes, spend)
+            return SubjectSet(in_one(named, excluded, spend), True, excluded)
         if not one.wildcard and not other.wildcard:
-            self._go_through(min(one.nodes, other.nodes, key=len))
-            return _named(one.nodes & other.nodes)
-        named, everybody = (other, one) if one.wildcard else (one, other)
-        self._go_through(named.nodes)
-        return _named(named.nodes - everybody.excluded)
+            return _named(in_both(one.nodes, other.nodes, spend))
+        named, everybody = (other.nodes, one) if one.wildcard else (one.nodes, other)
+        return _named(in_one(named, everybody.excluded, spend))
 
     def _minus(self, values: Sequence[SubjectSet]) -> SubjectSet:
         base, subtracted = values
+        spend = self._spend
         if subtracted.wildcard:  # only those whom it leaves out can remain
-            self._go_through(subtracted.excluded)
             left = subtracted.excluded
-            return _named(left - base.excluded if base.wildcard else left & base.nodes)
-        self._go_through(base.nodes)
-        nodes = base.nodes - subtracted.nodes
+            compare = in_one if base.wildcard else in_both
+            return _named(compare(left, base.excluded if base.wildcard else base.nodes, spend))
+        nodes = in_one(base.nodes, subtracted.nodes, spend)
         if not base.wildcard:
             return _named(nodes)
-        self._go_through(base.excluded, subtracted.nodes)
-        return SubjectSet(nodes, True, base.excluded | subtracted.nodes)
+        return SubjectSet(nodes, True, _union(base.excluded, subtracted.nodes, spend))
+
+
+def _union(one: Set[int], other: Set[int], spend: Callable[[int], None]) -> Set[int]:
+    if not one or not other:
+        return one or other
+    joined: set[int] = set()
+    put(one, joined, spend)
+    put(other, joined, spend)
+    return joined
 
 
 _Make = Callable[[Sequence[SubjectSet]], SubjectSet]
 
 
-def _named(nodes: frozenset[int]) -> SubjectSet:
+def _named(nodes: Set[int]) -> SubjectSet:
     return SubjectSet(nodes) if nodes else NOBODY
 
 
@@ -148,58 +162,131 @@ def _weight(values: Sequence[SubjectSet], found: SubjectSet) -> int:
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Who surely is in a name, who may be, and whom the data on the way speaks of at all."""
+    """Who surely is in a name, who may be, and whom the data on the way speaks of at all.
+
+    The last are given where there is anybody who may be.
+    """
 
     surely: SubjectSet
     possibly: SubjectSet
-    named: frozenset[int]
+    named: Set[int]
 
 
-def lookup_subjects(plan: Plan, run: Run, number: int, node: int) -> Found:
+def lookup_subjects(plan: Plan, checks: Checks, run: Run, number: int, node: int) -> Found:
     """Everybody of the plan's kind of subject who is in the name at the node, or may be."""
-    surely, named = _solved(plan, run, number, node, SURELY)
+    ways = checks.ways.to(Call(number), lambda _parts: 0)
+    if ways.plain:
+        met = _met(ways, run, node)
+        return Found(met, met, _NONE)
+    named: list[Set[int]] = []
+    surely = _solved(plan, run, number, node, SURELY, named)
     if not run.met_unknown:
-        return Found(surely, surely, named)
-    possibly, _ = _solved(plan, run, number, node, HOPEFULLY)
-    return Found(surely, possibly, named)
+        return Found(surely, surely, _NONE)
+    possibly = _solved(plan, run, number, node, HOPEFULLY, named)
+    everybody: set[int] = set()
+    for some in named:
+        put(some, everybody, run.spend)
+    return Found(surely, possibly, everybody)
+
+
+def _met(ways: Ways, run: Run, node: int) -> SubjectSet:
+    """Whoever is met on plain ways, on which every place is reached before those beyond it."""
+    forward, spend = run.forward, run.spend
+    met: set[int] = set()
+    wildcard = False
+    reached: list[set[int]] = [set() for _ in ways.places]
+    reached[ways.wanted].add(node)
+    for group in reversed(ways.groups):
+        if group.inside:
+            _go_round(group, run, reached)
+        for at in group.members:
+            nodes = reached[at]
+            if not nodes:
+                continue
+            place = ways.places[at]
+            for kind in place.direct:
+                for some in neighbours(forward, kind, nodes, spend):
+                    met.update(*some)
+            for kind in place.public:
+                wildcard = wildcard or any(neighbours(forward, kind, nodes, spend))
+            if place.same:
+                put(nodes, met, spend)
+            for step, source in place.steps:
+                if step is None:
+                    put(nodes, reached[source], spend)
+                else:
+                    for some in neighbours(forward, step, nodes, spend):
+                        reached[source].update(*some)
+    return SubjectSet(met, wildcard)
+
+
+def _go_round(group: Group, run: Run, reached: Sequence[set[int]]) -> None:
+    """Reach all that places reach that lead to each other."""
+    pending = [(at, piece) for at in group.members for piece in pieces(reached[at])]
+    while pending:
+        at, nodes = pending.pop()
+        for kind, source in group.ahead.get(at, ()):
+            ahead = ((nodes,),) if kind is None else neighbours(run.forward, kind, nodes, run.spend)
+            for some in ahead:
+                new = set[int]().union(*some) - reached[source]
+                if new:
+                    reached[source].update(new)
+                    pending.append((source, new))
 
 
 def _solved(
-    plan: Plan, run: Run, number: int, node: int, reading: Reading
-) -> tuple[SubjectSet, frozenset[int]]:
+    plan: Plan, run: Run, number: int, node: int, reading: Reading, named: list[Set[int]]
+) -> SubjectSet:
+    """Who is in a name in one reading. Whomever the data on the way speaks of is `named` too."""
     conditional = plan.numbering.conditional
-    named: set[int] = set()
+    leaves: dict[tuple[int, int], Fixed[SubjectSet]] = {}
 
-    def subjects(kind: int, at: int, *, is_low: bool) -> frozenset[int]:
+    def subjects(kind: int, at: int, *, is_low: bool) -> Set[int]:
         found = run.forward[kind].get(at) or ()
-        run.spend(len(found))
-        if kind not in conditional:
-            return frozenset(found)
-        unknown = reading.unknown is is_low
-        return frozenset(other for other in found if run.holds(kind, at, other, unknown))
+        if kind in conditional:
+            unknown = reading.unknown is is_low
+            return {
+                other
+                for piece in spent_pieces(found, run.spend)
+                for other in piece
+                if run.holds(kind, at, other, unknown)
+            }
+        if isinstance(found, set | frozenset):
+            run.spend(1)
+            return found
+        copied: set[int] = set()
+        put(found, copied, run.spend)
+        return copied
 
     def leaf(term: Term, at: int) -> Fixed[SubjectSet]:
         match term:
             case Direct(kind):
                 low = _named(subjects(kind, at, is_low=True))
-                named.update(low.nodes)
+                named.append(low.nodes)
                 if kind not in conditional:
                     return Fixed(low, low)
                 high = _named(subjects(kind, at, is_low=False))
-                named.update(high.nodes)
+                named.append(high.nodes)
                 return Fixed(low, high)
             case Public(kind):
-                return Fixed(
-                    EVERYBODY if subjects(kind, at, is_low=True) else NOBODY,
-                    EVERYBODY if subjects(kind, at, is_low=False) else NOBODY,
-                )
+                low = EVERYBODY if subjects(kind, at, is_low=True) else NOBODY
+                if kind not in conditional:
+                    return Fixed(low, low)
+                return Fixed(low, EVERYBODY if subjects(kind, at, is_low=False) else NOBODY)
             case _:
-                named.add(at)
                 itself = SubjectSet(frozenset((at,)))
+                named.append(itself.nodes)
                 return Fixed(itself, itself)
 
-    def outside(_number: int, _node: int) -> Fixed[SubjectSet] | None:
-        return None
+    def outside(target: int, at: int) -> Fixed[SubjectSet] | None:
+        """The value of a name that is one leaf, which is not worth an equation."""
+        term = plan.terms[target]
+        if not isinstance(term, Direct | Public | Same):
+            return None
+        known = leaves.get((target, at))
+        if known is None:
+            known = leaves[target, at] = leaf(term, at)
+        return known
 
     sets = SubjectSets(run.spend)
     grounding = Grounding(
@@ -214,4 +301,4 @@ def _solved(
     )
     wanted = (number, node, 0)
     values = solve(grounding.ground(number, node), sets, run.spend, wanted=wanted)
-    return values[wanted].low, frozenset(named)
+    return values[wanted].low

@@ -16,6 +16,7 @@ reach itself through an intersection, an exclusion or `.all()`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -129,6 +130,8 @@ class Numbering:
         )
         self.kind_number = {kind: number for number, kind in enumerate(self.kinds)}
         self.name_number = {name: number for number, name in enumerate(self.names)}
+        self.tables = itertools.count()
+        """Numbers for what the plans have remembered."""
 
     def kinds_of(self, definition: str, relation: Relation) -> Iterator[tuple[int, Kind]]:
         """The kinds of one relation, with their numbers."""
@@ -265,6 +268,8 @@ class Plan:
                 self.looping |= members
         self.undefinable = self._reaching_exclusion_cycle(graph)
         self.uncertain = self._reaching_caveat(graph)
+        self.conditional = self._reaching_condition(graph)
+        self.plain = self._plain(graph)
 
     def calls(self, number: int) -> int:
         """How many names are asked for at one node where nothing is remembered.
@@ -288,6 +293,21 @@ class Plan:
             if self.component[target] == self.component[number]
         }
         return _reaching(sources, graph)
+
+    def _reaching_condition(self, graph: nx.DiGraph[int]) -> set[int]:
+        """The names from which a relationship can be reached that may not hold."""
+        kinds = self.numbering.conditional
+        sources = {
+            number
+            for number, term in enumerate(self.terms)
+            if not kinds.isdisjoint(kinds_read(term))
+        }
+        return _reaching(sources, graph)
+
+    def _plain(self, graph: nx.DiGraph[int]) -> set[int]:
+        """The names that lead to nothing but unions of relationships that hold always."""
+        others = {number for number, term in enumerate(self.terms) if not is_union(term)}
+        return set(range(len(self.terms))) - _reaching(others, graph) - self.conditional
 
     def _reaching_caveat(self, graph: nx.DiGraph[int]) -> set[int]:
         """The names whose answer can be unknown, because a caveat can be reached from them."""
@@ -360,6 +380,17 @@ def kinds_read(term: Term) -> Iterator[int]:
         case Minus(base, subtracted):
             yield from kinds_read(base)
             yield from kinds_read(subtracted)
+
+
+def is_union(term: Term) -> bool:
+    """Whether a term is made of unions alone."""
+    match term:
+        case AnyOf(children):
+            return all(is_union(child) for child in children)
+        case AllOf() | Minus() | Every():
+            return False
+        case _:
+            return True
 
 
 def subtracted_references(term: Term) -> Iterator[int]:

@@ -17,13 +17,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
-import networkx as nx
 
+from relata.engine.pieces import spent_pieces
 from relata.engine.plan import AllOf, AnyOf, Call, Every, Minus, Term, Through
 from relata.graph import View
 
@@ -202,8 +201,7 @@ class Grounding(Generic[T]):
 
     def _at(self, kind: int, node: int) -> Iterable[int]:
         found = self._view.forward[kind].get(node) or ()
-        self._spend(len(found))
-        return found
+        return chain.from_iterable(spent_pieces(found, self._spend))
 
     def _join(self, parts: Iterable[Equation[T]]) -> Equation[T]:
         kept: list[Equation[T]] = []
@@ -211,7 +209,7 @@ class Grounding(Generic[T]):
             if isinstance(part, Fixed):
                 if self._is_top(part):
                     return part
-                if part == self._nobody:
+                if self._is_nobody(part):
                     continue
             kept.append(part)
         if not kept:
@@ -222,7 +220,7 @@ class Grounding(Generic[T]):
         kept: list[Equation[T]] = []
         for part in parts:
             if isinstance(part, Fixed):
-                if part == self._nobody:
+                if self._is_nobody(part):
                     return part
                 if self._is_top(part):
                     top = part
@@ -235,12 +233,16 @@ class Grounding(Generic[T]):
     def _is_top(self, part: Fixed[T]) -> bool:
         return self._algebra.is_top(part.low) and self._algebra.is_top(part.high)
 
+    def _is_nobody(self, part: Fixed[T]) -> bool:
+        bottom = self._algebra.bottom
+        return part.low is bottom and part.high is bottom
+
     def _less(self, base: Term, subtracted: Term, number: int, node: int) -> Equation[T]:
         kept = self._equation(base, number, node)
-        if kept == self._nobody:
+        if isinstance(kept, Fixed) and self._is_nobody(kept):
             return kept
         removed = self._equation(subtracted, number, node)
-        if removed == self._nobody:
+        if isinstance(removed, Fixed) and self._is_nobody(removed):
             return kept
         if not isinstance(removed, Variable):
             self._subtracted += 1
@@ -262,14 +264,19 @@ def solve(
     With `wanted`, of that equation alone; others are forgotten as soon as nothing needs them, so
     that sets as large as the answer are not kept for every node on the way to it.
     """
-    needs = {
-        key: {needed for needed, _ in _variables(equation)} for key, equation in equations.items()
-    }
-    needing = Counter[Key]() if wanted is None else Counter(chain.from_iterable(needs.values()))
+    needs: dict[Key, Collection[Key]] = {}
+    needing = Counter[Key]()
+    for keys in spent_pieces(equations, spend):
+        for key in keys:
+            needed = needs[key] = _needed(equations[key], spend)
+            if wanted is not None:
+                for piece in spent_pieces(needed, spend):
+                    needing.update(piece)
     values: dict[Key, Fixed[T]] = {}
-    for members in in_order(needs):
-        if len(members) == 1 and (first := next(iter(members))) not in needs[first]:
-            values[first] = _evaluate(equations[first], values, algebra)
+    for members in in_order(needs, spend):
+        spend(1)
+        if len(members) == 1 and (first := members[0]) not in needs[first]:
+            values[first] = _evaluate(equations[first], values, algebra, spend)
         else:
             inside = {key: equations[key] for key in members}
             _Component(inside, values, algebra, spend).solve()
@@ -278,17 +285,53 @@ def solve(
     return values
 
 
-def in_order(needs: Mapping[N, Collection[N]]) -> Iterable[Collection[N]]:
-    """The nodes that need each other, together; those that others need come first."""
-    try:  # without a cycle, a third of the time
-        return [(key,) for key in TopologicalSorter(needs).static_order()]
-    except CycleError:
-        graph: nx.DiGraph[N] = nx.DiGraph(needs)
-        condensed = nx.condensation(graph)
-        return [
-            condensed.nodes[component]["members"]
-            for component in reversed(list(nx.topological_sort(condensed)))
-        ]
+def in_order(
+    needs: Mapping[N, Collection[N]], spend: Callable[[int], None] | None = None
+) -> list[list[N]]:
+    """The nodes that need each other, together; those that others need come first.
+
+    As Gabow does it ("Path-based depth-first search for strong and biconnected components", 2000).
+    Most questions are a few nodes, for which a graph of NetworkX takes ten times as long. Each node
+    costs a step.
+    """
+    ordered: list[list[N]] = []
+    done: set[N] = set()
+    met: list[N] = []  # and not in order yet
+    places: dict[N, int] = {}
+    bounds: list[int] = []  # places in `met`, from each of which on nodes lead to each other
+    way: list[tuple[N, Iterator[N]]] = []
+
+    def enter(node: N) -> None:
+        places[node] = len(met)
+        bounds.append(len(met))
+        met.append(node)
+        way.append((node, iter(needs[node])))
+
+    for start in needs:
+        if start not in done:
+            enter(start)
+        while way:
+            node, ahead = way[-1]
+            for further in ahead:
+                if further in done:
+                    continue
+                if further not in places:
+                    enter(further)
+                    break
+                while bounds[-1] > places[further]:
+                    bounds.pop()
+            else:
+                if spend is not None:
+                    spend(1)
+                way.pop()
+                place = places[node]
+                if bounds[-1] == place:
+                    bounds.pop()
+                    together = met[place:]
+                    del met[place:]
+                    done.update(together)
+                    ordered.append(together)
+    return ordered
 
 
 def _forget(
@@ -304,6 +347,25 @@ def _forget(
             needing[needed] -= 1
             if not needing[needed] and needed != wanted:
                 values.pop(needed, None)
+
+
+def _needed(equation: Equation[T], spend: Callable[[int], None]) -> Collection[Key]:
+    match equation:
+        case Fixed():
+            return ()
+        case Variable(key):
+            return (key,)
+        case Join(children) | Meet(children):
+            needed: set[Key] = set()
+            for piece in spent_pieces(children, spend):
+                for child in piece:
+                    if isinstance(child, Variable):
+                        needed.add(child.key)
+                    elif not isinstance(child, Fixed):
+                        needed.update(_needed(child, spend))
+            return needed
+        case _:
+            return {key for key, _ in _variables(equation)}
 
 
 def _variables(equation: Equation[T], subtracted: bool = False) -> Iterator[tuple[Key, bool]]:
@@ -347,32 +409,46 @@ def _parts(equation: Equation[T]) -> int:
 
 
 def _evaluate(
-    equation: Equation[T], values: Mapping[Key, Fixed[T]], algebra: Algebra[T]
+    equation: Equation[T],
+    values: Mapping[Key, Fixed[T]],
+    algebra: Algebra[T],
+    spend: Callable[[int], None],
 ) -> Fixed[T]:
-    def low(key: Key) -> T:
-        return values[key].low
+    """The value of an equation whose variables are known."""
 
-    def high(key: Key) -> T:
-        return values[key].high
+    def combined(combine: Callable[[Sequence[T]], T], children: Sequence[Equation[T]]) -> Fixed[T]:
+        found: list[Fixed[T]] = []
+        for piece in spent_pieces(children, spend):
+            found += [_evaluate(child, values, algebra, spend) for child in piece]
+        low = combine([value.low for value in found])
+        if all(map(_exact, found)):
+            return Fixed(low, low)
+        return Fixed(low, combine([value.high for value in found]))
 
-    surely = _one_side(equation, low, high, algebra, lower=True)
-    if _exact(equation) and all(_exact(values[key]) for key, _ in _variables(equation)):
-        return Fixed(surely, surely)
-    return Fixed(surely, _one_side(equation, high, low, algebra, lower=False))
-
-
-def _exact(equation: Equation[T]) -> bool:
     match equation:
-        case Fixed(low, high):
-            return low is high or low == high
-        case Join(children) | Meet(children):
-            return all(_exact(child) for child in children)
-        case Less(base, _):
-            return _exact(base)
-        case Guarded():
-            return False
-        case _:
-            return True
+        case Fixed():
+            return equation
+        case Variable(key):
+            return values[key]
+        case Join(children):
+            return combined(algebra.join, children)
+        case Meet(children):
+            return combined(algebra.meet, children)
+        case Less(base, Variable(key)):
+            kept, removed = _evaluate(base, values, algebra, spend), values[key]
+            low = algebra.minus(kept.low, removed.high)
+            if _exact(kept) and _exact(removed):
+                return Fixed(low, low)
+            return Fixed(low, algebra.minus(kept.high, removed.low))
+        case Guarded(inner, low, high):
+            value = _evaluate(inner, values, algebra, spend)
+            return Fixed(
+                value.low if low else algebra.bottom, value.high if high else algebra.bottom
+            )
+
+
+def _exact(value: Fixed[T]) -> bool:
+    return value.low is value.high
 
 
 def _one_side(
@@ -422,16 +498,23 @@ class _Component(Generic[T]):
         self._equations = equations
         self._outer = outer
         self._algebra = algebra
-        self._costs = {key: EVALUATION_STEPS + _parts(it) for key, it in equations.items()}
+        self._costs: dict[Key, int] = {}
         self._dependents: dict[Key, list[Key]] = {key: [] for key in equations}
-        for key, equation in equations.items():
-            for needed, subtracted in _variables(equation):
-                if needed in equations and not subtracted:
-                    self._dependents[needed].append(key)
+        self._unions_alone = True
+        for keys in spent_pieces(equations, spend):
+            for key in keys:
+                self._note(key, equations[key])
+
+    def _note(self, key: Key, equation: Equation[T]) -> None:
+        self._costs[key] = EVALUATION_STEPS + _parts(equation)
+        self._unions_alone = self._unions_alone and _is_union(equation)
+        for needed, subtracted in _variables(equation):
+            if needed in self._equations and not subtracted:
+                self._dependents[needed].append(key)
 
     def solve(self) -> None:
         """Put the values of the equations into `outer`."""
-        if all(map(_is_union, self._equations.values())):
+        if self._unions_alone:
             self._outer.update(dict.fromkeys(self._equations, self._united()))
             return
         under = dict.fromkeys(self._equations, self._algebra.bottom)
@@ -447,13 +530,14 @@ class _Component(Generic[T]):
     def _united(self) -> Fixed[T]:
         """What each of the equations has, where all are unions: since each leads to every other,
         what any of them has."""
-        self._spend(sum(self._costs.values()))
-        parts = chain.from_iterable(map(_united, self._equations.values()))
-        known = [
-            part if isinstance(part, Fixed) else self._outer[part.key]
-            for part in parts
-            if isinstance(part, Fixed) or part.key not in self._equations
-        ]
+        known: list[Fixed[T]] = []
+        for key, equation in self._equations.items():
+            self._spend(self._costs[key])
+            for part in _united(equation):
+                if isinstance(part, Fixed):
+                    known.append(part)
+                elif part.key not in self._equations:
+                    known.append(self._outer[part.key])
         low = self._algebra.join([part.low for part in known])
         if all(map(_exact, known)):
             return Fixed(low, low)

@@ -5,15 +5,18 @@ revision straight from the store. Both hand out a `View`, and an evaluator knows
 """
 
 from relata.graph.names import Names
-from relata.graph.resident import Resident
+from relata.graph.resident import Prepared, Resident
 from relata.graph.snapshot import snapshot_view
-from relata.graph.view import Adjacency, Edge, Trait, View, trait_of
+from relata.graph.view import Adjacency, Edge, Edges, Touched, Trait, View, trait_of
 
 __all__ = [
     "Adjacency",
     "Edge",
+    "Edges",
     "Names",
+    "Prepared",
     "Resident",
+    "Touched",
     "Trait",
     "View",
     "snapshot_view",

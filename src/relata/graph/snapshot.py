@@ -27,6 +27,9 @@ class _SnapshotView(View):
     def node(self, text: str) -> int:
         return self.names.intern(text)
 
+    def known_node(self, text: str) -> int:
+        return self.names.intern(text)  # the store may know what has not been read yet
+
 
 Fetch = Callable[[str], Sequence[Neighbour]]
 

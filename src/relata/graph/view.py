@@ -6,11 +6,11 @@ relationship that the schema does not allow is never seen, however it came to be
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from typing import NamedTuple, Protocol
 
 from relata.graph.names import Names
-from relata.relationships import Relationship, to_microseconds
+from relata.relationships import Kind, Relationship, to_microseconds
 
 
 class Trait(NamedTuple):
@@ -66,14 +66,44 @@ class Traits(Protocol):
         ...
 
 
+Neighbours = tuple[int, ...] | set[int]
+Touched = Collection[tuple[int, int]]
+"""Relationships of one kind, each by its resource and its subject."""
+
+
+class Edges:
+    """The relationships of one kind, as they are now. A node without neighbours has no entry."""
+
+    __slots__ = ("forward", "kind", "reverse", "traits")
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.forward: dict[int, Neighbours] = {}
+        self.reverse: dict[int, Neighbours] = {}
+        self.traits: dict[tuple[int, int], Trait] = {}
+
+
 class View:
     """Forward (resource to subjects) and reverse (subject to resources) adjacency, and traits.
 
     The index of all three is the number of a kind in the plan that the view was made for. Objects
     that the graph has no name for get negative nodes, valid in this view only.
+
+    A view with changes (`changed`) is of the `family` of the one that it was made from; so is that
+    one. `changes` are the kinds in which a view differs from the graph.
     """
 
-    __slots__ = ("_local_nodes", "_local_texts", "forward", "names", "reverse", "traits")
+    __slots__ = (
+        "_local_nodes",
+        "_local_texts",
+        "_sources",
+        "changes",
+        "family",
+        "forward",
+        "names",
+        "reverse",
+        "traits",
+    )
 
     def __init__(
         self,
@@ -81,35 +111,86 @@ class View:
         forward: list[Adjacency],
         reverse: list[Adjacency],
         traits: list[Traits],
+        *,
+        sources: list[Edges | None] | None = None,
     ) -> None:
         self.names = names
         self.forward = forward
         self.reverse = reverse
         self.traits = traits
+        self.changes: frozenset[int] = frozenset()
+        self.family: list[View] = [self]
+        self._sources = sources or []
         self._local_nodes: dict[str, int] = {}
         self._local_texts: list[str] = []
 
+    @classmethod
+    def of(cls, names: Names, edges: Sequence[Edges]) -> View:
+        """A view of a graph. It follows the graph as it changes."""
+        return cls(
+            names,
+            [edge.forward for edge in edges],
+            [edge.reverse for edge in edges],
+            [edge.traits for edge in edges],
+            sources=list(edges),
+        )
+
     def node(self, text: str) -> int:
         """The node of an object by its text."""
-        node = self.names.nodes.get(text)
+        node = self.known_node(text)
         return self._local_node(text) if node is None else node
+
+    def known_node(self, text: str) -> int | None:
+        """The node of an object, if the graph or this view has a name for it."""
+        if self._local_nodes:  # the graph may have learnt a name that is local here already
+            node = self._local_nodes.get(text)
+            if node is not None:
+                return node
+        return self.names.nodes.get(text)
 
     def text(self, node: int) -> str:
         """The text of an object by its node."""
         return self.names.texts[node] if node >= 0 else self._local_texts[-1 - node]
 
-    def own(self) -> View:
-        """The same view without the names that were local to this one.
+    def texts(self, nodes: Iterable[int]) -> list[str]:
+        """The texts of objects by their nodes."""
+        if self._local_texts:
+            return list(map(self.text, nodes))
+        return list(map(self.names.texts.__getitem__, nodes))
 
-        Each session takes one, so that names which only a question knows go when it is answered.
+    def own(self) -> View:
+        """The same view without the names that were local to this one, and a family of its own.
+
+        Each question takes one, so that names which only it knows go when it is answered, and so
+        that it can be kept as it is when the graph changes.
         """
-        return type(self)(self.names, self.forward, self.reverse, self.traits)
+        return self._copy()
+
+    def keep(self, edges: Edges, touched: Touched) -> None:
+        """Go on as it is now, where relationships of one kind are about to change.
+
+        For views that `own` has made, and their families, as long as a question reads them.
+        """
+        for view in self.family:
+            view._keep(edges, touched)
+
+    def _keep(self, edges: Edges, touched: Touched) -> None:
+        for number, source in enumerate(self._sources):
+            if source is edges:
+                resources = {resource for resource, _ in touched}
+                subjects = {subject for _, subject in touched}
+                self.forward[number] = _kept(self.forward[number], resources)
+                self.reverse[number] = _kept(self.reverse[number], subjects)
+                if edges.kind.is_conditional:
+                    self.traits[number] = _kept_traits(self.traits[number], touched)
 
     def blind_to(self, kinds: Iterable[int]) -> View:
         """A view in which no relationship of these kinds is stored."""
-        view = self._copy()
+        view = self._relative()
         for kind in kinds:
             view.forward[kind] = view.reverse[kind] = _NOTHING
+            if view._sources:
+                view._sources[kind] = None
         return view
 
     def changed(self, added: Iterable[Edge] = (), removed: Iterable[Edge] = ()) -> View:
@@ -117,7 +198,7 @@ class View:
 
         What is both added and removed is there, with the trait that it is added with.
         """
-        view = self._copy()
+        view = self._relative()
         more_forward, more_reverse = _Layers(), _Layers()
         less_forward, less_reverse = _Layers(), _Layers()
         traits: dict[int, dict[tuple[int, int], Trait]] = {}
@@ -136,10 +217,25 @@ class View:
         _lay(view.reverse, more_reverse, less_reverse)
         for kind, known in traits.items():
             view.traits[kind] = _LayeredTraits(view.traits[kind], known)
+        view.changes |= more_forward.keys() | less_forward.keys()
+        return view
+
+    def _relative(self) -> View:
+        view = self._copy()
+        view.family = self.family
+        view.family.append(view)
         return view
 
     def _copy(self) -> View:
-        return type(self)(self.names, list(self.forward), list(self.reverse), list(self.traits))
+        view = type(self)(
+            self.names,
+            list(self.forward),
+            list(self.reverse),
+            list(self.traits),
+            sources=list(self._sources),
+        )
+        view.changes = self.changes
+        return view
 
     def _local_node(self, text: str) -> int:
         node = self._local_nodes.get(text)
@@ -152,6 +248,40 @@ class View:
 
 def _note(layers: _Layers, kind: int, node: int, neighbour: int) -> None:
     layers.setdefault(kind, {}).setdefault(node, set()).add(neighbour)
+
+
+def _kept(adjacency: Adjacency, nodes: Iterable[int]) -> Adjacency:
+    """An adjacency that gives the neighbours that some nodes have now whatever becomes of them."""
+    known = {node: adjacency.get(node) for node in nodes}
+    if isinstance(adjacency, _Kept):
+        adjacency.add(known)
+        return adjacency
+    return _Kept(adjacency, known)
+
+
+def _kept_traits(traits: Traits, edges: Touched) -> Traits:
+    known = {edge: trait for edge in edges if (trait := traits.get(edge)) is not None}
+    return _LayeredTraits(traits, known) if known else traits
+
+
+class _Kept:
+    """An adjacency, and the neighbours of some nodes before the graph changed."""
+
+    __slots__ = ("_base", "_known")
+
+    def __init__(self, base: Adjacency, known: dict[int, Collection[int] | None]) -> None:
+        self._base = base
+        self._known = known
+
+    def add(self, known: dict[int, Collection[int] | None]) -> None:
+        """Note those of further nodes; what is known of a node stays."""
+        self._known = known | self._known
+
+    def get(self, node: int, /) -> Collection[int] | None:
+        return self._known[node] if node in self._known else self._base.get(node)
+
+    def __len__(self) -> int:
+        return len(self._base)
 
 
 def _lay(base: list[Adjacency], more: _Layers, less: _Layers) -> None:

@@ -17,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from relata.authorizer import Relata
 from relata.errors import OAuthError
 from relata.server import problems
-from relata.server.busy import Busy
 from relata.server.cross_origin import CrossOrigin, RegisteredOrigins
 from relata.server.fast_check import FastCheck
 from relata.server.limits import BodyLimit
@@ -78,14 +77,13 @@ def create_app(authorizer: Relata, tokens: TokenService | None, settings: Settin
 
     Without `tokens` the token routes answer that this server issues none.
     """
-    busy = Busy()
-    api = create_api(authorizer, tokens, settings, busy)
-    return FastCheck(api, authorizer, busy, settings.max_body_bytes)
+    api = create_api(authorizer, tokens, settings)
+    # What `CrossOrigin` adds to every answer where pages of other origins may ask for checks.
+    headers = [(b"vary", b"Origin")] if settings.allowed_origins else []
+    return FastCheck(api, authorizer, settings.max_body_bytes, headers)
 
 
-def create_api(
-    authorizer: Relata, tokens: TokenService | None, settings: Settings, busy: Busy
-) -> ASGIApp:
+def create_api(authorizer: Relata, tokens: TokenService | None, settings: Settings) -> ASGIApp:
     """Make the application without the short way for checks, which only makes it faster."""
     api = _API(
         title="Relata",
@@ -97,7 +95,7 @@ def create_api(
         redirect_slashes=False,
         responses=problems.responses(500),
     )
-    _hold(api.state, authorizer, tokens, busy, settings)
+    _hold(api.state, authorizer, tokens, settings)
     api.state.rate_limits = RateLimits(
         settings.client_requests_per_minute, settings.address_requests_per_minute
     )
@@ -118,13 +116,11 @@ def _hold(
     state: State,
     authorizer: Relata,
     tokens: TokenService | None,
-    busy: Busy,
     settings: Settings,
 ) -> None:
     """Keep what the routes need; without a token service, its parts are None."""
     state.authorizer = authorizer
     state.tokens = tokens
-    state.busy = busy
     state.signing_keys = tokens and tokens.signing_keys
     state.status_lists = tokens and tokens.statuses
     state.events = tokens and Events(

@@ -5,7 +5,7 @@ route names the scopes that open it, any one of which is enough; `admin` opens e
 Missing and bad keys are told apart only by the challenge, as RFC 6750 section 3 asks.
 
 A key that is bound to an organization opens only the routes that say so with `inside(...)`, which
-then take the authorizer as `fields.Inside` or `fields.Evaluator` gives it. Every other route
+then take the authorizer as `fields.Inside` gives it. Every other route
 refuses it, also one that is added without a thought of such keys.
 """
 
@@ -52,13 +52,17 @@ def inside(*scopes: str) -> params.Depends:
 def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """Read the bearer credential of a request; None where there is not exactly one."""
     values = [value for name, value in headers if name == b"authorization"]
-    if len(values) != 1:
-        return None
-    scheme, _, credential = values[0].partition(b" ")
+    credential = credential_of(values[0]) if len(values) == 1 else None
+    return None if credential is None else credential.decode()
+
+
+def credential_of(value: bytes) -> bytes | None:
+    """Read the value of an `Authorization` header; None where it has no bearer credential."""
+    scheme, _, credential = value.partition(b" ")
     credential = credential.strip(b" ")
     if scheme.lower() != b"bearer" or not credential or not credential.isascii():
         return None
-    return credential.decode()
+    return credential
 
 
 def missing(what: str) -> Refusal:

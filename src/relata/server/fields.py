@@ -7,7 +7,6 @@ authorizer to say.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
@@ -33,7 +32,6 @@ from relata.consistency import (
 )
 from relata.errors import InvalidArgumentError
 from relata.relationships import RelationshipFilter
-from relata.server.busy import Busy
 from relata.store import StoredKey
 from relata.tokens.organizations import Organizations
 
@@ -71,17 +69,9 @@ async def inside_of(request: Request) -> Relata | Bounded:
     return Organizations(authorizer).inside(organization) if organization else authorizer
 
 
-async def evaluator_of(request: Request) -> AsyncIterator[Relata | Bounded]:
-    """The same, counted as busy with a question until the answer is sent."""
-    busy: Busy = request.app.state.busy
-    with busy:
-        yield await inside_of(request)
-
-
 Key = Annotated[StoredKey, Depends(key_of)]
 Authorizer = Annotated[Relata, Depends(authorizer_of)]
 Inside = Annotated[Relata | Bounded, Depends(inside_of)]
-Evaluator = Annotated[Relata | Bounded, Depends(evaluator_of)]
 
 
 def _read_consistency(value: object) -> Consistency:

@@ -8,7 +8,7 @@ answers 404 with the code `tokens_not_configured`.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -17,7 +17,6 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from relata.errors import OAuthError
-from relata.server.busy import Busy
 from relata.server.limits import read_form
 from relata.server.problems import Refusal
 from relata.server.rate_limits import Proxies, RateLimits
@@ -98,16 +97,6 @@ def tokens_of(request: Request) -> TokenService:
 
 
 Tokens = Annotated[TokenService, Depends(tokens_of)]
-
-
-async def asked_tokens_of(request: Request, service: Tokens) -> AsyncIterator[TokenService]:
-    """The token service, counted as busy with a question until the answer is sent."""
-    busy: Busy = request.app.state.busy
-    with busy:
-        yield service
-
-
-AskedTokens = Annotated[TokenService, Depends(asked_tokens_of)]
 
 
 async def read_oauth_form(request: Request, _service: Tokens) -> OAuthForm:

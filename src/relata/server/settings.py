@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """The address to listen on; `0.0.0.0` for every one."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     """The port to listen on; 0 for any that is free."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """How many processes serve, each with a graph of its own."""
     issuer_url: str | None = None
     """What the issued tokens' `iss` says, and where this server is reached."""
     issuers: Annotated[tuple[TrustedIssuer, ...], PlainValidator(_read_issuers)] = ()
@@ -75,8 +77,9 @@ class Settings(BaseSettings):
     """How large a request's body may be."""
     max_import_bytes: Annotated[int, Field(ge=1)] = 1024 * 1024 * 1024
     """How large the body of an import may be, which is read as it arrives."""
-    poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.05
-    """How often to look for other processes' writes and revoked keys, in seconds."""
+    poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.005
+    """How often to look whether other processes have written, in seconds; what they have is then
+    taken in at once."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much to log."""
 

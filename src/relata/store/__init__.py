@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from relata.store.database import Watch, is_private
 from relata.store.issued import IssuedTokens
 from relata.store.loading import Loader
 from relata.store.queries import Values, to_values
@@ -48,5 +49,7 @@ __all__ = [
     "TokenEvent",
     "TokenState",
     "Values",
+    "Watch",
+    "is_private",
     "to_values",
 ]

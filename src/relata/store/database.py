@@ -31,7 +31,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, Transaction, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from relata.errors import RelataError, StoreError, WriteConflictError
 from relata.store.tables import VERSION_TABLE, settings
@@ -48,6 +48,8 @@ _MIGRATIONS = "relata.store:migrations"
 # Alembic keeps the migration that it is running in a module, so one at a time in a process.
 _MIGRATING = threading.Lock()
 
+_PRIVATE = (None, "", ":memory:")
+"""What URLs of private databases name."""
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _ADVICE = {
     sqlite3.SQLITE_CANTOPEN: "check that its directory exists and that it may be written to",
@@ -68,7 +70,7 @@ class Database:
     def __init__(self, url: str) -> None:
         parsed = _parse(url)
         self._directory: tempfile.TemporaryDirectory[str] | None = None
-        if parsed.database in (None, "", ":memory:"):
+        if parsed.database in _PRIVATE:
             self._directory = tempfile.TemporaryDirectory(prefix="relata-")
             parsed = parsed.set(database=str(Path(self._directory.name, "relata.db")))
         _create_unreadable_to_others(parsed)
@@ -88,6 +90,10 @@ class Database:
         self.engine.dispose()
         if self._directory is not None:
             self._directory.cleanup()
+
+    def watch(self) -> Watch:
+        """Give what tells whether others have committed; whoever takes it closes it."""
+        return Watch(self.engine)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -165,6 +171,65 @@ class Database:
             raise
         if claimed.rowcount != 1:
             raise _another_database()
+
+
+class Watch:
+    """Tells whether others have committed since it was last asked. For one thread at a time.
+
+    Of SQLite it asks for `data_version`, which is another number whenever another connection has
+    committed, on a connection of its own: that takes microseconds, and holds no lock afterwards.
+    Of what it does not know so well, it says that somebody may have.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: PoolProxiedConnection | None = None
+        self._driver: sqlite3.Connection | None = None
+        self._version: int | None = None
+
+    def moved(self) -> bool:
+        """Whether anybody may have committed since the last time; true the first time.
+
+        Raises StoreError and WriteConflictError; it is then true the next time.
+        """
+        # Asked hundreds of times a second by a process that may have nothing else to do.
+        try:
+            if self._connection is None:
+                self._connect()
+            if self._driver is None:
+                return True
+            version: int = self._driver.execute("PRAGMA data_version").fetchone()[0]
+        except (DBAPIError, sqlite3.Error) as error:
+            self._let_go(broken=True)
+            raise _translate(error, "the database") from error
+        moved = version != self._version
+        self._version = version
+        return moved
+
+    def close(self) -> None:
+        """Let go of the connection. Asked again, it takes another."""
+        self._let_go(broken=False)
+
+    def _connect(self) -> None:
+        self._connection = self._engine.raw_connection()
+        driver: object = self._connection.dbapi_connection
+        self._driver = driver if isinstance(driver, sqlite3.Connection) else None
+
+    def _let_go(self, *, broken: bool) -> None:
+        connection, self._connection = self._connection, None
+        self._driver = self._version = None
+        if connection is not None:
+            if broken:
+                connection.invalidate()
+            connection.close()
+
+
+def is_private(url: str) -> bool:
+    """Whether a URL names a private database, which nobody else can open.
+
+    Raises StoreError where it is malformed.
+    """
+    return _parse(url).database in _PRIVATE
 
 
 @contextlib.contextmanager

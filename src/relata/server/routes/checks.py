@@ -18,7 +18,7 @@ from relata.server.fields import (
     ZED_TOKEN,
     Body,
     ContextField,
-    Evaluator,
+    Inside,
     MissingContext,
     NameText,
     ObjectText,
@@ -182,7 +182,7 @@ class BatchAnswer(Body):
     response_model_exclude_unset=True,
     responses=responses(*BODY),
 )
-def check(body: CheckRequest, authorizer: Evaluator) -> CheckAnswer:
+def check(body: CheckRequest, authorizer: Inside) -> CheckAnswer:
     """Ask whether a subject has a permission on a resource."""
     result = authorizer.check(
         body.resource,
@@ -202,7 +202,7 @@ def check_by_query(
     permission: Annotated[str, Query(examples=["view"])],
     subject: Annotated[str, Query(examples=["user:anne"])],
     consistency: QueryConsistency,
-    authorizer: Evaluator,
+    authorizer: Inside,
 ) -> CheckAnswer:
     """Ask the same as `POST /check`, with the question in the query."""
     return _answer(authorizer.check(resource, permission, subject, consistency=consistency))
@@ -214,7 +214,7 @@ def check_by_query(
     response_model_exclude_unset=True,
     responses=responses(*BODY),
 )
-def check_batch(body: BatchRequest, authorizer: Evaluator) -> BatchAnswer:
+def check_batch(body: BatchRequest, authorizer: Inside) -> BatchAnswer:
     """Ask many checks at one revision; one that cannot be answered does not spoil the others."""
     result = authorizer.check_many(
         [

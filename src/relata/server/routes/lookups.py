@@ -1,14 +1,16 @@
 """Who and what: expand, and the lookups of resources, subjects and permissions.
 
-A list that is not complete says so by its cursor; nothing is cut off in silence.
+A list that is not complete says so by its cursor; nothing is cut off in silence. Lists and trees
+are written as they are sent (`pieces`): a tree of a hundred thousand nodes that pydantic writes
+keeps everybody waiting for the better part of a second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import ConfigDict, Field
 
 from relata.engine import ExpandNode
@@ -20,7 +22,7 @@ from relata.server.fields import (
     ConditionalIds,
     CursorField,
     CursorText,
-    Evaluator,
+    Inside,
     NameText,
     ObjectText,
     PageLimit,
@@ -28,6 +30,7 @@ from relata.server.fields import (
     SubjectText,
     ZedTokenText,
 )
+from relata.server.pieces import encode, respond, write_list, write_lists, write_object
 from relata.server.problems import BODY, KEY, QUESTION, responses
 from relata.server.routing import Guarded
 
@@ -276,8 +279,8 @@ class PermissionsAnswer(Body):
     looked_up_at: ZedTokenText
 
 
-@router.post("/expand", operation_id="expand")
-def expand(body: ExpandRequest, authorizer: Evaluator) -> ExpandAnswer:
+@router.post("/expand", operation_id="expand", response_model=ExpandAnswer)
+def expand(body: ExpandRequest, authorizer: Inside) -> Response:
     """Ask who is in a permission or relation of a resource, and by which way."""
     result = authorizer.expand(
         body.resource,
@@ -286,11 +289,13 @@ def expand(body: ExpandRequest, authorizer: Evaluator) -> ExpandAnswer:
         contextual=body.contextual_relationships,
         consistency=body.consistency,
     )
-    return ExpandAnswer(tree=_tree(result.tree), expanded_at=result.expanded_at)
+    return respond(
+        write_object(tree=_write_tree(result.tree), expanded_at=result.expanded_at),
+    )
 
 
-@router.post("/lookup/resources", operation_id="lookup_resources")
-def lookup_resources(body: ResourcesRequest, authorizer: Evaluator) -> ResourcesAnswer:
+@router.post("/lookup/resources", operation_id="lookup_resources", response_model=ResourcesAnswer)
+def lookup_resources(body: ResourcesRequest, authorizer: Inside) -> Response:
     """Ask which resources of a type a subject has a permission on."""
     result = authorizer.lookup_resources(
         body.resource_type,
@@ -302,16 +307,18 @@ def lookup_resources(body: ResourcesRequest, authorizer: Evaluator) -> Resources
         limit=body.limit,
         cursor=body.cursor,
     )
-    return ResourcesAnswer(
-        resource_ids=list(result.resource_ids),
-        conditional=_lists(result.conditional),
-        looked_up_at=result.looked_up_at,
-        cursor=result.cursor,
+    return respond(
+        write_object(
+            resource_ids=write_list(result.resource_ids),
+            conditional=write_lists(result.conditional),
+            looked_up_at=result.looked_up_at,
+            cursor=result.cursor,
+        )
     )
 
 
-@router.post("/lookup/subjects", operation_id="lookup_subjects")
-def lookup_subjects(body: SubjectsRequest, authorizer: Evaluator) -> SubjectsAnswer:
+@router.post("/lookup/subjects", operation_id="lookup_subjects", response_model=SubjectsAnswer)
+def lookup_subjects(body: SubjectsRequest, authorizer: Inside) -> Response:
     """Ask which subjects of a type have a permission on a resource."""
     result = authorizer.lookup_subjects(
         body.resource,
@@ -324,23 +331,23 @@ def lookup_subjects(body: SubjectsRequest, authorizer: Evaluator) -> SubjectsAns
         limit=body.limit,
         cursor=body.cursor,
     )
-    return SubjectsAnswer(
-        subject_ids=list(result.subject_ids),
-        conditional=_lists(result.conditional),
-        wildcard=result.wildcard,
-        wildcard_missing_context=(
-            None
-            if result.wildcard_missing_context is None
-            else list(result.wildcard_missing_context)
-        ),
-        excluded_ids=list(result.excluded_ids),
-        looked_up_at=result.looked_up_at,
-        cursor=result.cursor,
+    return respond(
+        write_object(
+            subject_ids=write_list(result.subject_ids),
+            conditional=write_lists(result.conditional),
+            wildcard=result.wildcard,
+            wildcard_missing_context=result.wildcard_missing_context,
+            excluded_ids=write_list(result.excluded_ids),
+            looked_up_at=result.looked_up_at,
+            cursor=result.cursor,
+        )
     )
 
 
-@router.post("/lookup/permissions", operation_id="lookup_permissions")
-def lookup_permissions(body: PermissionsRequest, authorizer: Evaluator) -> PermissionsAnswer:
+@router.post(
+    "/lookup/permissions", operation_id="lookup_permissions", response_model=PermissionsAnswer
+)
+def lookup_permissions(body: PermissionsRequest, authorizer: Inside) -> Response:
     """Ask which permissions a subject has on a resource."""
     result = authorizer.lookup_permissions(
         body.resource,
@@ -349,26 +356,39 @@ def lookup_permissions(body: PermissionsRequest, authorizer: Evaluator) -> Permi
         contextual=body.contextual_relationships,
         consistency=body.consistency,
     )
-    return PermissionsAnswer(
-        permissions=list(result.permissions),
-        conditional=_lists(result.conditional),
-        looked_up_at=result.looked_up_at,
+    return respond(
+        write_object(
+            permissions=write_list(result.permissions),
+            conditional=write_lists(result.conditional),
+            looked_up_at=result.looked_up_at,
+        )
     )
 
 
-def _lists(conditional: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    return {id_: list(names) for id_, names in conditional.items()}
+def _write_tree(root: ExpandNode) -> Iterator[bytes]:
+    """Write a tree, however deep it is."""
+    waiting: list[ExpandNode | bytes] = [root]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, bytes):
+            yield part
+            continue
+        yield from _write_up_to_children(part)
+        waiting.append(b'],"cycle":true}' if part.cycle else b'],"cycle":false}')
+        for number, child in enumerate(reversed(part.children), 1):
+            waiting.append(child)
+            if number < len(part.children):
+                waiting.append(b",")
 
 
-def _tree(node: ExpandNode) -> TreeNode:
-    return TreeNode(
-        resource=node.resource,
-        name=node.name,
-        expression=node.expression,
-        operation=node.operation,
-        subjects=[str(subject) for subject in node.subjects],
-        conditional={str(subject): list(names) for subject, names in node.conditional.items()},
-        missing_context=list(node.missing_context),
-        children=[_tree(child) for child in node.children],
-        cycle=node.cycle,
+def _write_up_to_children(node: ExpandNode) -> Iterator[bytes]:
+    yield b'{"resource":%b,"name":%b,"expression":%b,"operation":%b,"subjects":' % (
+        encode(node.resource),
+        encode(node.name),
+        encode(node.expression),
+        encode(node.operation),
     )
+    yield from write_list(map(str, node.subjects))
+    yield b',"conditional":'
+    yield from write_lists({str(subject): names for subject, names in node.conditional.items()})
+    yield b',"missing_context":%b,"children":[' % encode(node.missing_context)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import ConfigDict, Field
 
 from relata import relationships as library
@@ -26,6 +26,7 @@ from relata.server.fields import (
     RelationshipText,
     ZedTokenText,
 )
+from relata.server.pieces import respond, write_list, write_object
 from relata.server.problems import BODY, KEY, QUESTION, responses
 from relata.server.routing import Guarded
 
@@ -152,6 +153,7 @@ def write_relationships(body: WriteRequest, authorizer: Inside) -> WriteAnswer:
     "/relationships",
     operation_id="read_relationships",
     dependencies=[needs("read"), inside("read")],
+    response_model=ReadAnswer,
     responses=responses(*KEY, *QUESTION),
 )
 def read_relationships(
@@ -160,14 +162,16 @@ def read_relationships(
     authorizer: Inside,
     limit: QueryLimit = DEFAULT_PAGE,
     cursor: QueryCursor = None,
-) -> ReadAnswer:
+) -> Response:
     """Read the relationships that match a filter; all of them without one."""
     with fields_of_query():
         result = authorizer.read(chosen, limit=limit, cursor=cursor, consistency=consistency)
-    return ReadAnswer(
-        relationships=[str(item) for item in result.relationships],
-        read_at=result.read_at,
-        cursor=result.cursor,
+    return respond(
+        write_object(
+            relationships=write_list(map(str, result.relationships)),
+            read_at=result.read_at,
+            cursor=result.cursor,
+        )
     )
 
 

@@ -18,7 +18,6 @@ from relata.server.auth import missing
 from relata.server.fields import Body
 from relata.server.oauth import (
     FORM,
-    AskedTokens,
     Form,
     Tokens,
     client_of,
@@ -163,7 +162,7 @@ _REQUEST_BODY = {
     responses={**oauth_responses(400, 401, 429, 500, 503), **responses(413)},
     openapi_extra={"requestBody": _REQUEST_BODY},
 )
-def token(request: Request, tokens: AskedTokens, form: Form) -> Response:
+def token(request: Request, tokens: Tokens, form: Form) -> Response:
     """Issue a token that says what a user, or a machine, may do."""
     asked = TokenRequest.from_form(form)
     client = client_of(request, tokens, form)
@@ -205,7 +204,7 @@ def metadata(tokens: Tokens) -> Response:
     responses={**responses(401, 422, 503), **oauth_responses(429)},
     dependencies=[Depends(_USER_TOKEN)],
 )
-def organizations(request: Request, tokens: AskedTokens) -> OrganizationsAnswer:
+def organizations(request: Request, tokens: Tokens) -> OrganizationsAnswer:
     """List the organizations that the user may choose, each with its products."""
     try:
         presented = presented_token(request, tokens, "/organizations")

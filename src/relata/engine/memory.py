@@ -1,0 +1,77 @@
+"""What is remembered of a graph from question to question, and when it must be forgotten.
+
+A `Memory` belongs to one engine over one graph. It has tables of things found (`flat.py` says
+which), each by a node, and no answers. Questions read it without a lock, and beside a write: a
+write makes the `sequence` odd before it changes the graph, takes away what it has made untrue, and
+makes it even again. What a question has found may be kept only while the sequence is what it was
+when the question began, so nothing that rests on a graph between two revisions ever stays.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_MOST_KEPT = 4_000_000
+"""Integers in all tables together, about 20 bytes each with what is around them."""
+ENTRY = 10
+"""What an entry takes beside the integers in it."""
+
+
+class Tables(dict[int, dict[int, Any]]):
+    """By their numbers; one that is asked for is there."""
+
+    def __missing__(self, number: int) -> dict[int, Any]:
+        return self.setdefault(number, {})
+
+
+class Memory:
+    """Tables of what was found, each by a node."""
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        self.revision = 0
+        """The revision of the graph, for whoever has seen that the sequence is even."""
+        self.tables = Tables()
+        self._lock = threading.Lock()
+        self._kept = 0
+
+    def keep(self, table: int, node: int, found: object, size: int, sequence: int) -> None:
+        """Remember something of a node, if no write has begun since `sequence`."""
+        with self._lock:
+            if self.sequence != sequence:
+                return
+            self._kept += ENTRY + size
+            if self._kept > _MOST_KEPT:
+                self.tables.clear()
+                self._kept = ENTRY + size
+            self.tables[table][node] = found
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around a change of the graph, and the forgetting that it needs. One at a time."""
+        with self._lock:
+            self.sequence += 1
+        try:
+            yield
+        except BaseException:
+            self.tables.clear()  # what was to be forgotten may not have been
+            raise
+        finally:
+            with self._lock:
+                self.sequence += 1
+
+    def retire(self) -> None:
+        """Never be even again: another memory has taken this one's place."""
+        with self._lock:
+            self.sequence |= 1
+
+    def forget(self, table: int, node: int) -> None:
+        """Forget what is remembered of a node, in `writing`."""
+        self.tables[table].pop(node, None)
+
+    def clear(self, table: int) -> None:
+        """Forget a whole table, in `writing`."""
+        self.tables.pop(table, None)

@@ -1,0 +1,66 @@
+"""Turns at the graph: one holder at a time, and long questions that let others in between.
+
+A question that takes long calls `pause` every so often, which lets go of the graph. Meanwhile a
+change may be made. Whoever makes one asks for the views of the questions that wait in the middle
+(`waiting_views`), and keeps in them what it is about to replace.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from relata.graph import View
+
+_GIVE_WAY = 0.000_05
+"""Seconds in which a thread that waits wakes up and takes its turn."""
+
+
+class Turns:
+    """Who may read or change the graph."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._paused: dict[int, View] = {}
+        self._waiting = 0
+        self.pauses = 0
+        """How often long questions have let others in."""
+
+    @contextmanager
+    def taken(self) -> Iterator[Turn]:
+        """Wait for a turn, and have it."""
+        turn = Turn(self)
+        self._take()
+        try:
+            yield turn
+        finally:
+            self._paused.pop(id(turn), None)
+            self._lock.release()
+
+    def _take(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self._waiting += 1  # a hint: to be one off now and then costs one pause
+            self._lock.acquire()
+            self._waiting -= 1
+
+
+class Turn:
+    """A turn at the graph."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+
+    def pause(self, view: View) -> None:
+        """Let others have a turn, and keep a view, with its family, as it is meanwhile."""
+        turns = self._turns
+        turns.pauses += 1
+        turns._paused[id(self)] = view
+        turns._lock.release()
+        time.sleep(_GIVE_WAY if turns._waiting else 0)
+        turns._take()
+
+    def waiting_views(self) -> Sequence[View]:
+        """The views of the questions that wait in the middle."""
+        return list(self._turns._paused.values())

@@ -1,0 +1,153 @@
+"""What is remembered between questions, and what a question in the middle of a write sees.
+
+Both are held to sessions that remember nothing, over worlds that Hypothesis draws; those are held
+to the reference (`test_agreement.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from relata.engine import check, pieces
+from relata.graph import View
+from relata.relationships import ObjectRef, Relationship, SubjectRef, parse_relationship
+from relata.schema import compile_schema
+from tests.reference.engine_answers import EngineAnswers, EngineUnderTest, engine_of
+from tests.strategies import IDS, World, allowed_relationships, subjects, worlds
+
+EXAMPLES = int(os.environ.get("RELATA_EXAMPLES", "200"))
+
+quick = settings(
+    max_examples=max(1, EXAMPLES // 4),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+CHANGES = 6
+SCHEMA = """
+definition user {}
+definition group {
+	relation member: user | group#member
+}
+"""
+
+Asked = tuple[ObjectRef, str, SubjectRef]
+Ask = Callable[[EngineAnswers], object]
+Changes = list[tuple[bool, Relationship]]
+
+
+@quick
+@given(worlds(), st.integers())
+def test_a_write_makes_forgotten_what_it_makes_untrue(world: World, seed: int) -> None:
+    """After each of several writes every check is answered as if nothing were remembered."""
+    drawn = random.Random(seed)
+    engine = engine_of(world)
+    asked = checks(world)
+    for changes in writes(world, drawn):
+        for question in drawn.sample(asked, len(asked) // 2):
+            engine.plain_answer(*question)
+        engine.change(changes)
+        afresh, remembering = engine.answers(remembering=False), engine.answers()
+        for question in asked:
+            answer = afresh.check(*question)
+            assert remembering.check(*question) == answer, question
+            assert engine.plain_answer(*question) in (None, answer), question
+
+
+@quick
+@given(worlds(), st.integers())
+def test_a_question_stays_at_its_revision_while_writes_are_made(world: World, seed: int) -> None:
+    """A session that lets a write in at every step answers as one that lets none in."""
+    drawn = random.Random(seed)
+    engine = engine_of(world)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check, "SLICE", 1)
+        patch.setattr(pieces, "PIECE", 1)
+        patch.setattr(pieces, "_SMALL_PIECE", 1)
+        for _ in range(3):
+            for ask in drawn.sample(every_question(world), 12):
+                undisturbed = ask(engine.answers(world.contextual, remembering=False))
+                pending = list(writes(world, drawn))
+                asking = engine.answers(world.contextual, pause=letting_in(engine, pending))
+                assert ask(asking) == undisturbed
+
+
+def test_such_questions_do_pause() -> None:
+    """The questions of the test before this one do let writes in."""
+    paused: list[View] = []
+    relationships = ["group:a#member@group:b#member", "group:b#member@user:x"]
+    schema = compile_schema(SCHEMA)
+    engine = EngineUnderTest(schema, map(parse_relationship, relationships))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check, "SLICE", 1)
+        asking = engine.answers(pause=paused.append)
+        asking.lookup_resources("group", "member", SubjectRef("user", "x"))
+    assert paused
+
+
+def letting_in(engine: EngineUnderTest, pending: list[Changes]) -> Callable[[View], None]:
+    def pause(view: View) -> None:
+        if pending:
+            engine.change(pending.pop(), kept=[view])
+
+    return pause
+
+
+def writes(world: World, drawn: random.Random) -> Iterator[Changes]:
+    """Additions and removals of what the schema allows, a few at a time; traits change as well."""
+    pool = allowed_relationships(world.bodies)
+    for _ in range(CHANGES if pool else 0):
+        chosen = drawn.choices(pool, k=drawn.choice((1, 1, 2, 4)))
+        by_key = {item.key: item for item in chosen}
+        yield [
+            change
+            for item in by_key.values()
+            for change in replaced(item, is_addition=drawn.random() < 0.5)
+        ]
+
+
+def replaced(item: Relationship, *, is_addition: bool) -> Iterator[tuple[bool, Relationship]]:
+    yield False, item
+    if is_addition:
+        yield True, item
+
+
+def checks(world: World) -> list[Asked]:
+    return [
+        (ObjectRef(type_, id_), name, subject)
+        for type_ in world.bodies
+        for id_ in IDS
+        for name in world.names(type_)
+        for subject in subjects(world)
+    ]
+
+
+def every_question(world: World) -> list[Ask]:
+    asked = checks(world)
+    found: list[Ask] = [partial(ask_check, question) for question in asked]
+    found += [partial(ask_resources, question) for question in asked[::3]]
+    found += [
+        partial(ask_subjects, question, type_) for question in asked[::5] for type_ in world.bodies
+    ]
+    return found
+
+
+def ask_check(asked: Asked, answers: EngineAnswers) -> object:
+    return answers.check(*asked)
+
+
+def ask_resources(asked: Asked, answers: EngineAnswers) -> object:
+    resource, name, subject = asked
+    return answers.lookup_resources(resource.type, name, subject)
+
+
+def ask_subjects(asked: Asked, type_: str, answers: EngineAnswers) -> object:
+    resource, name, _ = asked
+    return answers.lookup_subjects(resource, name, type_, "", IDS)
