@@ -5,38 +5,37 @@ benchmarks/run --quick
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import track
 
-from benchmarks import in_process, organizations, report, workload
-from benchmarks.measure import Group, Measurement
-from benchmarks.memory import Footprint
-from benchmarks.over_http import measure_http
-from benchmarks.plan import Plan, full, quick
-from relata.authorizer import Relata
-
-WRITE = 1_000
-"""Relationships a write, the most that one may have."""
-
-_progress = Console(stderr=True)
+from benchmarks import report
+from benchmarks.measure import Group
+from benchmarks.parts import PARTS, Bench
+from benchmarks.plan import Plan, at_scale, full, quick
+from benchmarks.progress import say
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def _known(parts: list[str] | None) -> list[str] | None:
+    for part in parts or ():
+        if part not in PARTS:
+            raise typer.BadParameter(f"there is no part `{part}`; choose of {', '.join(PARTS)}")
+    return parts
 
 
 @app.command()
 def main(
     quick_: Annotated[
         bool,
-        typer.Option("--quick", help="Ask less often; a minute or so, and less exact."),
+        typer.Option(
+            "--quick", help="Ask less often, of less data; two or three minutes, and less exact."
+        ),
     ] = False,
     scale: Annotated[
         float,
@@ -45,7 +44,10 @@ def main(
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=0.05, max=600, show_default="5, quick 1", help="How long a round over HTTP takes."
+            min=0.05,
+            max=600,
+            show_default="5, quick 1 and less",
+            help="How long a round over HTTP takes; beside long work half of it.",
         ),
     ] = None,
     rounds: Annotated[
@@ -55,92 +57,72 @@ def main(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="What the random choices start from.")] = 1,
+    growth: Annotated[
+        int | None,
+        typer.Option(
+            min=1_000,
+            max=10_000_000,
+            show_default="1000000, quick 100000",
+            help="Up to how many relationships the growth series goes.",
+        ),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where the databases of the growth series stay, for the next run."
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            callback=_known,
+            help=f"Measure this part alone; may be given several times: {', '.join(PARTS)}.",
+        ),
+    ] = None,
     json_: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write the results to a file too."),
     ] = None,
 ) -> None:
-    """Measure Relata on this machine: loading, checks, lookups, and checks over HTTP.
+    """Measure Relata on this machine: loading, checks, lookups, and checks over HTTP; shapes that
+    hurt, many tenants, growth, fairness, tokens; and, beside it, the peers that are installed.
 
     Everything happens in a temporary directory and on 127.0.0.1. docs/benchmarks.md says what
     each line means.
     """
-    plan = quick() if quick_ else full()
-    chosen = {"scale": scale, "seed": seed, "seconds": seconds, "rounds": rounds}
+    plan = at_scale(quick() if quick_ else full(), scale)
+    chosen = {
+        "seed": seed,
+        "seconds": seconds,
+        "beside_seconds": None if seconds is None else seconds / 2,
+        "rounds": rounds,
+        "growth": growth,
+    }
     given = {name: value for name, value in chosen.items() if value is not None}
     plan = msgspec.structs.replace(plan, **given)
     with tempfile.TemporaryDirectory(prefix="relata-benchmarks-") as directory:
-        found = run(plan, Path(directory))
-    report.show(found)
-    if json_ is not None:
-        report.save(found, json_)
+        found = None
+        for found in run(plan, Path(directory), keep, list(only or PARTS)):
+            if json_ is not None:
+                report.save(found, json_)
+    if found is not None:
+        report.show(found)
 
 
-def run(plan: Plan, directory: Path) -> report.Report:
-    """Do everything a plan says, with databases and logs in a directory."""
+def run(
+    plan: Plan, directory: Path, keep: Path | None, parts: list[str]
+) -> Iterator[report.Report]:
+    """Do the parts of a plan, with databases and logs in a directory.
+
+    Gives what has been found after each part, so that a later one cannot take it away.
+    """
     machine = report.this_machine()
-    _say("making the relationships and the questions ...")
-    questions = min(plan.questions, 2 * workload.size_at(plan.scale).documents)
-    made = workload.generate(plan.scale, seed=plan.seed, questions=questions)
-    url = f"sqlite:///{directory / 'documents.db'}"
-    groups = [_load(url, made.relationships)]
-    with Relata.open(url) as relata:
-        _say("asking in process ...")
-        groups.append(in_process.measure_checks(relata, made, plan))
-        groups.append(in_process.measure_batches(relata, made, plan))
-        groups.append(in_process.measure_lookups(relata, made, plan))
-        groups.append(in_process.measure_writes(relata, plan))
-        _, key = relata.keys.create("benchmarks", ["check"])
-    groups.append(_measure_organizations(directory, plan))
-    _say("asking over HTTP ...")
-    groups.append(measure_http(made, plan, url=url, key=key, logs=directory))
-    return report.make_report(machine, plan, len(made.relationships), groups)
-
-
-def _load(url: str, relationships: tuple[str, ...]) -> Group:
-    """Write the relationships, and load them again in another process."""
-    with Relata.open(url, schema=workload.SCHEMA) as relata:
-        start = time.perf_counter()
-        _write(relata, relationships, "writing the relationships")
-        written = time.perf_counter() - start
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.memory", url], stdout=subprocess.PIPE, check=True
-    )
-    loaded = msgspec.json.decode(done.stdout, type=Footprint)
-    count = len(relationships)
-    lines = [
-        _took(f"write, {WRITE:,} relationships at a time", written, count),
-        _took("open, SQLite into the graph", loaded.seconds, count),
-    ]
-    if loaded.bytes is not None:
-        note = f"{loaded.bytes / 1_000_000:,.0f} MB in all"
-        value = f"{loaded.bytes / count:,.0f} bytes"
-        lines.append(Measurement("memory a relationship", value=value, note=note))
-    return Group("Loading (relationships a second)", tuple(lines))
-
-
-def _measure_organizations(directory: Path, plan: Plan) -> Group:
-    url = f"sqlite:///{directory / 'organizations.db'}"
-    with Relata.open(url, schema=organizations.SCHEMA) as relata:
-        _write(relata, tuple(organizations.relationships()), "writing organizations")
-        return organizations.measure_tokens(relata, plan)
-
-
-def _write(relata: Relata, relationships: tuple[str, ...], what: str) -> None:
-    starts = range(0, len(relationships), WRITE)
-    shown = track(
-        starts, what, console=_progress, transient=True, disable=not _progress.is_terminal
-    )
-    for start in shown:
-        relata.write(relationships[start : start + WRITE])
-
-
-def _took(name: str, seconds: float, count: int) -> Measurement:
-    return Measurement(name, count / seconds, value=f"{seconds:.2f} s")
-
-
-def _say(what: str) -> None:
-    _progress.print(what, style="dim", highlight=False)
+    bench = Bench(plan, directory, keep or directory)
+    groups: list[Group] = []
+    for name in parts:
+        say(f"measuring: {name} ...")
+        groups += PARTS[name](bench)
+        yield report.make_report(machine, plan, bench.relationships, groups)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """A server that gives every check the same answer: the most that this way of serving could reach.
 
 It decodes the body of a check as Relata does and answers a constant of the usual size, without a
-key, a question or a database, under uvicorn with Relata's settings. What Relata takes longer is
-the price of the answer being true.
+key, a question or a database, under uvicorn with Relata's settings and uvicorn's own protocol.
+What Relata takes longer is the price of the answer being true. What it takes less, it saves by not
+making a task for each check (`relata.server.short_protocol`), which this server does without.
 
     python -m benchmarks.constant_server PORT
 """
@@ -38,14 +39,24 @@ class _Batch(msgspec.Struct, forbid_unknown_fields=True):
 _decode_check = msgspec.json.Decoder(_Check).decode
 _decode_batch = msgspec.json.Decoder(_Batch).decode
 _CHECKED_AT = "MTo3YjY5ZTFhMGY0MmM3YjY5ZTFhMGY0MmM3YjY5ZTFhMDozNDI="
-_ANSWER = {"allowed": True, "permissionship": "allowed"}
-_CHECK_ANSWER = msgspec.json.encode({**_ANSWER, "checked_at": _CHECKED_AT})
-_BATCH_ANSWER = msgspec.json.encode({"answers": [_ANSWER] * BATCH, "checked_at": _CHECKED_AT})
-_HEADERS = [
-    (b"content-type", b"application/json"),
-    (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
-]
+_ANSWER = {"allowed": True, "permissionship": "allowed", "missing_context": []}
+
+
+def _constant(answer: object) -> tuple[tuple[tuple[bytes, bytes], ...], bytes]:
+    """The headers that Relata sends, and the body."""
+    body = msgspec.json.encode(answer)
+    headers = (
+        (b"content-type", b"application/json"),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-length", b"%d" % len(body)),
+    )
+    return headers, body
+
+
+_CHECK_ANSWER = _constant({**_ANSWER, "checked_at": _CHECKED_AT})
+_BATCH_ANSWER = _constant({"answers": [_ANSWER] * BATCH, "checked_at": _CHECKED_AT})
+_READY = _constant({})
 
 
 async def app(scope: _Message, receive: _Receive, send: _Send) -> None:
@@ -59,20 +70,19 @@ async def app(scope: _Message, receive: _Receive, send: _Send) -> None:
         while message["more_body"]:
             message = await receive()
             body += message["body"]
-    answer = _answer(scope["path"], body)
-    length = (b"content-length", str(len(answer)).encode())
-    await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, length]})
+    headers, answer = _answer(scope["path"], body)
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": answer})
 
 
-def _answer(path: str, body: bytes) -> bytes:
+def _answer(path: str, body: bytes) -> tuple[tuple[tuple[bytes, bytes], ...], bytes]:
     if path == "/check":
         _decode_check(body)
         return _CHECK_ANSWER
     if path == "/check/batch":
         _decode_batch(body)
         return _BATCH_ANSWER
-    return b"{}"
+    return _READY
 
 
 if __name__ == "__main__":

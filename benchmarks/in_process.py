@@ -5,14 +5,22 @@ Every answer of both is compared with the workload's own before anything is time
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from random import Random
 
 import msgspec
 
 from benchmarks.handwritten import Handwritten
-from benchmarks.measure import Group, Measurement, measure, rates, timed
+from benchmarks.measure import (
+    NANOSECONDS,
+    Group,
+    Measurement,
+    alternating,
+    durations,
+    measure,
+    measured,
+    rate,
+)
 from benchmarks.plan import Plan
 from benchmarks.workload import Asked, Workload
 from relata.authorizer import Relata
@@ -49,12 +57,21 @@ def measure_checks(relata: Relata, workload: Workload, plan: Plan) -> Group:
 
     measurements = []
     for name, asked in (("allowed", workload.allowed), ("denied", workload.denied)):
+        first = [durations(call, asked) for call in (check, check_by_hand)]
+        per_second = [len(asked) * NANOSECONDS / sum(taken) for taken in first]
         require_answers(asked, map(check, asked), "Relata")
         require_answers(asked, map(check_by_hand, asked), "the hand-written checker")
-        ours, theirs = rates([check, check_by_hand], asked, plan.rounds)
+        ours, theirs = alternating([check, check_by_hand], asked, plan.rounds)
+        ratio = ours.median / theirs.median
         measurements += [
-            Measurement(f"check, {name}", ours, timed(check, asked), ours / theirs),
-            Measurement(f"by hand, {name}", theirs, timed(check_by_hand, asked)),
+            measured(f"check, {name}", ours, durations(check, asked), ratio=ratio),
+            measured(f"by hand, {name}", theirs, durations(check_by_hand, asked)),
+            measured(
+                f"check, {name}, for the first time",
+                rate(per_second[:1]),
+                first[0],
+                ratio=per_second[0] / per_second[1],
+            ),
         ]
     return Group("Checks in process (ratio: to the hand-written checker)", tuple(measurements))
 
@@ -111,13 +128,44 @@ def measure_lookups(relata: Relata, workload: Workload, plan: Plan) -> Group:
     )
 
 
-def measure_writes(relata: Relata, plan: Plan) -> Group:
-    """Writes of one new relationship, each of them safe on the disk when it returns."""
-    new = [f"document:new{number}#viewer@user:u0" for number in range(plan.writes)]
-    start = time.perf_counter()
-    took = timed(lambda relationship: relata.write([relationship]), new)
-    per_second = len(new) / (time.perf_counter() - start)
-    return Group("Writes in process", (Measurement("write, 1 relationship", per_second, took),))
+def measure_writes(relata: Relata, workload: Workload, plan: Plan) -> Group:
+    """Writes of one new relationship, each of them safe on the disk when it returns; and checks
+    that come right after a write, to whoever and whatever it was of."""
+    random = Random(plan.seed)
+    asked = mixed_questions(workload)
+    size = workload.size
+    lines = []
+    for name, new in (
+        ("document", [f"document:new{number}#viewer@user:u0" for number in range(plan.writes)]),
+        (
+            "group",
+            [
+                f"group:g{random.randrange(size.groups)}#member@user:new{number}"
+                for number in range(plan.writes)
+            ],
+        ),
+    ):
+        writes, checks = _written_and_checked(relata, new, random.choices(asked, k=plan.writes))
+        lines.append(_all_in_one_round(f"write, 1 relationship of a {name}", writes))
+        lines.append(_all_in_one_round(f"check, right after a write to a {name}", checks))
+    return Group("Writes in process", tuple(lines))
+
+
+def _written_and_checked(
+    relata: Relata, new: Sequence[str], asked: Sequence[Asked]
+) -> tuple[list[int], list[int]]:
+    """The durations of writes, and of a check after each."""
+    writes, checks = [], []
+    for relationship, question in zip(new, asked, strict=True):
+        writes += durations(relata.write, [[relationship]])
+        checks += durations(
+            lambda it: relata.check(it.document, "view", it.user).allowed, [question]
+        )
+    return writes, checks
+
+
+def _all_in_one_round(name: str, taken: Sequence[int]) -> Measurement:
+    return measured(name, rate([len(taken) * NANOSECONDS / sum(taken)]), taken)
 
 
 def with_checks(batches: Measurement) -> Measurement:

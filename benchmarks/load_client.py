@@ -4,6 +4,8 @@ It reads a `Job` as JSON from standard input and writes a `Load` to standard out
 connection has one request on its way at a time and sends the next when the answer is there. It
 calls 127.0.0.1 alone, and stops after a number of seconds or of requests, whichever is first.
 
+It says how much of a core it took itself: close to one, it would be what is measured.
+
     python -m benchmarks.load_client < job.json
 """
 
@@ -20,7 +22,7 @@ import msgspec
 import uvloop
 
 from benchmarks import HOST
-from benchmarks.measure import NANOSECONDS, Latency, latency
+from benchmarks.measure import NANOSECONDS, Latency, latency, quantiles
 
 GRACE_SECONDS = 30.0
 """How long after its time the last answers may take."""
@@ -59,6 +61,10 @@ class Load(msgspec.Struct, frozen=True):
     latency: Latency
     statuses: dict[str, int]
     answers: list[Answer]
+    cpu_seconds: float = 0.0
+    """What this process took of a core meanwhile."""
+    quantiles: tuple[float, ...] = ()
+    """The latency, in microseconds, at each of `measure.QUANTILES`."""
 
     @property
     def per_second(self) -> float:
@@ -162,17 +168,21 @@ async def load(job: Job) -> Load:
     """Do a job. Raises ConnectionError, or TimeoutError where answers stay away."""
     loop = asyncio.get_running_loop()
     asking = _Asking(job)
+    cpu = time.process_time()
     async with asyncio.timeout(job.seconds + GRACE_SECONDS):
         for _ in range(job.connections):
             await loop.create_connection(lambda: _Connection(asking), HOST, job.port)
         await asking.done
     seconds = (time.perf_counter_ns() - asking.start) / NANOSECONDS
+    cpu = time.process_time() - cpu
     return Load(
         len(asking.durations),
         seconds,
         latency(asking.durations),
         dict(asking.statuses),
         asking.answers,
+        cpu,
+        quantiles(asking.durations),
     )
 
 

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.measure import Group, Measurement
 from relata.authorizer import Relata
 from relata.consistency import decode_zed_token
 from relata.errors import OAuthError
@@ -77,7 +78,7 @@ def memberships(user: int) -> Iterator[int]:
     return (((user + 10 * step) % ORGANIZATIONS) for step in range(MEMBERSHIPS))
 
 
-def relationships() -> Iterator[str]:
+def relationships(users: int) -> Iterator[str]:
     """The products, organizations, roles, groups and users."""
     for product in PRODUCTS:
         for template in TEMPLATES:
@@ -86,7 +87,7 @@ def relationships() -> Iterator[str]:
                 yield f"{capability}#granted_to@role_template:{product}/{template}"
     for organization in range(ORGANIZATIONS):
         yield from _of_organization(f"o{organization}")
-    for user in range(USERS):
+    for user in range(users):
         for organization in memberships(user):
             yield f"organization:o{organization}#member@user:u{user}"
             for product in PRODUCTS:
@@ -117,9 +118,9 @@ class Bench:
         self.ledger = Ledger(authorizer.store.issued)
         self.tokens: list[IssuedToken] = []
 
-    def issue(self) -> None:
-        """Issue every user's tokens."""
-        for user in range(USERS):
+    def issue(self, users: int) -> None:
+        """Issue the tokens of so many users."""
+        for user in range(users):
             for organization in memberships(user):
                 for product in PRODUCTS:
                     choice = Choice(
@@ -195,41 +196,81 @@ class Bench:
         return (held.permissions, held.roles) == (token.permissions, token.roles)
 
 
-def main() -> None:
-    """Make the world, and print what each write costs."""
-    with tempfile.TemporaryDirectory(prefix="relata-benchmarks-") as directory:
-        url = f"sqlite:///{Path(directory) / 'tokens.db'}"
-        with Relata.open(url, schema=SCHEMA) as authorizer:
-            world = list(relationships())
-            for start in range(0, len(world), WRITE):
-                authorizer.write(world[start : start + WRITE])
-            bench = Bench(authorizer)
-            bench.issue()
-            print(f"{len(world):,} relationships, {len(bench.tokens):,} live tokens")
-            _measure(bench)
+class World(NamedTuple):
+    """What the writes were made in, and what each cost."""
+
+    relationships: int
+    tokens: int
+    token_bytes: float
+    marked: dict[str, Marked]
 
 
-def _measure(bench: Bench) -> None:
+def make_writes(directory: Path, users: int) -> World:
+    """Make the world, with a database in a directory, and then the writes."""
+    url = f"sqlite:///{directory / 'tokens.db'}"
+    with Relata.open(url, schema=SCHEMA) as authorizer:
+        world = list(relationships(users))
+        for start in range(0, len(world), WRITE):
+            authorizer.write(world[start : start + WRITE])
+        bench = Bench(authorizer)
+        bench.issue(users)
+        size = _token_bytes(bench)
+        marking = Marking(bench.authorizer, bench.ledger, bench.profile)
+        marking.start()
+        try:
+            bench.check_until(lambda: len(marking.passes) == len(bench.tokens))
+            marked = {name: bench.remove(text, marking.passes) for name, text in REMOVED}
+        finally:
+            marking.close()
+        return World(len(world), len(bench.tokens), size, marked)
+
+
+def _token_bytes(bench: Bench) -> float:
+    """How much memory a live token takes."""
     passes = Passes(bench.authorizer, Ledger(bench.authorizer.store.issued), bench.profile)
     tracemalloc.start()
     passes.catch_up()
     size = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    print(f"{size / len(bench.tokens):,.0f} bytes a token in memory")
-    marking = Marking(bench.authorizer, bench.ledger, bench.profile)
-    marking.start()
-    try:
-        bench.check_until(lambda: len(marking.passes) == len(bench.tokens))
-        for name, relationship in REMOVED:
-            done = bench.remove(relationship, marking.passes)
-            print(
-                f"{name}: {done.seconds * 1_000:,.0f} ms, {done.marked:,} marked, "
-                f"{done.wrong} wrongly or not, {done.checked:,} asked about single answers, "
-                f"{done.recomputed:,} recomputed; slowest check meanwhile "
-                f"{done.slowest * 1_000:,.0f} ms"
-            )
-    finally:
-        marking.close()
+    return size / len(bench.tokens)
+
+
+def measure_staying_true(directory: Path, users: int) -> Group:
+    """The writes as lines of a table. Raises ValueError where one has marked wrongly."""
+    world = make_writes(directory, users)
+    for name, done in world.marked.items():
+        if done.wrong:
+            raise ValueError(f"removing {name} has marked {done.wrong} tokens wrongly, or not")
+    lines = [
+        Measurement(
+            f"removed: {name}",
+            value=f"{done.seconds * 1_000:,.0f} ms",
+            amount=done.seconds,
+            note=f"{done.marked:,} marked, {done.checked:,} asked about single answers, "
+            f"{done.recomputed:,} recomputed; slowest check {done.slowest * 1_000:,.0f} ms",
+        )
+        for name, done in world.marked.items()
+    ]
+    size = world.token_bytes
+    memory = Measurement("memory a live token", value=f"{size:,.0f} bytes", amount=size)
+    return Group(
+        f"Staying true: {world.tokens:,} live tokens, until the last mark", (*lines, memory)
+    )
+
+
+def main() -> None:
+    """Make the world, and print what each write costs."""
+    with tempfile.TemporaryDirectory(prefix="relata-benchmarks-") as directory:
+        world = make_writes(Path(directory), USERS)
+    print(f"{world.relationships:,} relationships, {world.tokens:,} live tokens")
+    print(f"{world.token_bytes:,.0f} bytes a token in memory")
+    for name, done in world.marked.items():
+        print(
+            f"{name}: {done.seconds * 1_000:,.0f} ms, {done.marked:,} marked, "
+            f"{done.wrong} wrongly or not, {done.checked:,} asked about single answers, "
+            f"{done.recomputed:,} recomputed; slowest check meanwhile "
+            f"{done.slowest * 1_000:,.0f} ms"
+        )
 
 
 if __name__ == "__main__":

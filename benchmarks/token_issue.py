@@ -10,7 +10,6 @@ its audience are looked up, the graph is asked, the token is recorded and signed
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,7 +20,11 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from relata.authorizer import Relata
+from benchmarks import report
+from benchmarks.contest import Entrant, compete
+from benchmarks.loaded import open_loaded
+from benchmarks.measure import Group, Measurement, measured
+from benchmarks.plan import Plan, full
 from relata.tokens import (
     ACCESS_TOKEN,
     TOKEN_EXCHANGE,
@@ -35,9 +38,6 @@ from relata.tokens import (
 SCHEMA = Path(__file__).parent.parent / "schema.zed"
 ORGANIZATIONS = 500
 ROLES = 20
-ROUNDS = 5
-TOKENS = 100
-WRITE = 1_000
 ISSUER = "https://id.example"
 _KID = "key-1"
 APP = Client(id="app", authentication="none", grants=(TOKEN_EXCHANGE,))
@@ -55,10 +55,11 @@ def facts(organization: str, user: str) -> Iterator[str]:
         yield f"capability:do:{number}#granted_to@{role}"
 
 
-def world() -> list[str]:
+def world() -> Iterator[str]:
     """Everything that is stored."""
-    many = (fact for number in range(ORGANIZATIONS) for fact in facts(f"org{number}", "many"))
-    return [*many, *facts("alone", "one")]
+    for number in range(ORGANIZATIONS):
+        yield from facts(f"org{number}", "many")
+    yield from facts("alone", "one")
 
 
 def issuer(key: ec.EllipticCurvePrivateKey) -> TrustedIssuer:
@@ -72,7 +73,9 @@ def issuer(key: ec.EllipticCurvePrivateKey) -> TrustedIssuer:
     )
 
 
-def request(key: ec.EllipticCurvePrivateKey, user: str, organization: str) -> TokenRequest:
+def request(
+    key: ec.EllipticCurvePrivateKey, user: str, organization: str, audience: str = "api"
+) -> TokenRequest:
     """A user's request for a token."""
     now = int(time.time())
     claims = {
@@ -88,46 +91,49 @@ def request(key: ec.EllipticCurvePrivateKey, user: str, organization: str) -> To
         subject_token=jwt.encode(claims, key, algorithm="ES256", headers={"kid": _KID}),
         subject_token_type=ACCESS_TOKEN,
         organization=organization,
-        audience=("api",),
+        audience=(audience,),
     )
 
 
-def milliseconds(service: TokenService, asked: TokenRequest) -> float:
-    """The median time of a token, in milliseconds."""
-    times = []
-    for _ in range(TOKENS):
-        started = time.perf_counter()
-        response = service.issue(asked, APP)
-        times.append(time.perf_counter() - started)
+def measure_issue(plan: Plan, directory: Path) -> Group:
+    """Measure both users' tokens in turns, with a database in a directory."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    only = TokenProfile().question_only
+    path = directory / "token_issue.db"
+    with (
+        open_loaded(path, SCHEMA.read_text(), world(), question_only=only) as relata,
+        closing(TokenService(relata, [issuer(key)], issuer_url="https://t.example")) as tokens,
+    ):
+        return Group(
+            "Tokens (ratio: to those of the user of one organization)",
+            tuple(_measure(tokens, key, plan)),
+        )
+
+
+def _measure(
+    tokens: TokenService, key: ec.EllipticCurvePrivateKey, plan: Plan
+) -> Iterator[Measurement]:
+    def issue(asked: TokenRequest) -> None:
+        response = tokens.issue(asked, APP)
         assert len(response.permissions) == ROLES
-    return statistics.median(times) * 1_000
+
+    asked = {
+        "1 organization": request(key, "one", "alone"),
+        f"{ORGANIZATIONS} organizations": request(key, "many", "org250"),
+    }
+    entrants = [
+        Entrant(f"token of a user of {name}", issue, [wish]) for name, wish in asked.items()
+    ]
+    found = compete(entrants, plan.rounds, plan.seconds / 4)
+    one = found[0][0].median
+    for entrant, (rate, nanoseconds) in zip(entrants, found, strict=True):
+        yield measured(entrant.name, rate, nanoseconds, ratio=rate.median / one)
 
 
 def main() -> None:
-    """Measure, in turns, and print both medians and their ratio."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    only = TokenProfile().question_only
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Relata.open(f"sqlite:///{folder}/relata.db", schema=SCHEMA, question_only=only) as relata,
-    ):
-        everything = world()
-        for start in range(0, len(everything), WRITE):
-            relata.write(everything[start : start + WRITE])
-        with closing(TokenService(relata, [issuer(key)], issuer_url="https://t.example")) as tokens:
-            asked = {
-                "one organization": request(key, "one", "alone"),
-                f"{ORGANIZATIONS} organizations": request(key, "many", "org250"),
-            }
-            taken: dict[str, list[float]] = {name: [] for name in asked}
-            for _ in range(ROUNDS):
-                for name, wish in asked.items():
-                    taken[name].append(milliseconds(tokens, wish))
-    medians = {name: statistics.median(times) for name, times in taken.items()}
-    for name, median in medians.items():
-        print(f"a user of {name}: {median:.2f} ms a token")
-    one, many = medians.values()
-    print(f"ratio: {many / one:.2f}")
+    """Measure, in turns, and print."""
+    with tempfile.TemporaryDirectory(prefix="relata-benchmarks-") as directory:
+        report.show_groups([measure_issue(full(), Path(directory))])
 
 
 if __name__ == "__main__":

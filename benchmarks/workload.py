@@ -89,12 +89,32 @@ def generate(scale: float = 1.0, *, seed: int = 1, questions: int = 80_000) -> W
     """Make the workload of a scale and a seed, with this many questions."""
     random = Random(seed)
     size = size_at(scale)
-    relationships = tuple(dict.fromkeys(_relationships(size, random)))
-    walk = Walk(relationships)
+    relationships = tuple(stream(size, random))
+    allowed, denied = draw(Walk(relationships), size, random, questions)
+    return Workload(size, relationships, allowed, denied)
+
+
+def stream(size: Size, random: Random) -> Iterator[str]:
+    """Make the relationships one after the other, none of them twice."""
+    yield from _group_members(size, random)
+    yield from _folder_parents(size, random)
+    for folder in range(size.folders):
+        viewer = _viewer(size, random, GROUPS_AMONG_FOLDER_VIEWERS)
+        yield f"folder:f{folder}#viewer@{viewer}"
+    for document in range(size.documents):
+        yield f"document:d{document}#parent@folder:f{random.randrange(size.folders)}"
+        drawn = range(VIEWERS_OF_A_DOCUMENT)
+        viewers = [_viewer(size, random, GROUPS_AMONG_DOCUMENT_VIEWERS) for _ in drawn]
+        for viewer in dict.fromkeys(viewers):
+            yield f"document:d{document}#viewer@{viewer}"
+
+
+def draw(
+    walk: Walk, size: Size, random: Random, questions: int
+) -> tuple[tuple[Asked, ...], tuple[Asked, ...]]:
+    """Draw questions about the relationships that a walk knows: the allowed, and the denied."""
     half = questions // 2
-    return Workload(
-        size,
-        relationships,
+    return (
         tuple(_draw_allowed(walk, size, random) for _ in range(half)),
         tuple(_draw_denied(walk, size, random) for _ in range(half)),
     )
@@ -131,19 +151,6 @@ class Walk:
     def _viewers(self, document: str) -> dict[str, None]:
         viewers = (self.subjects(place, "viewer") for place in self.places(document))
         return dict.fromkeys(chain.from_iterable(viewers))
-
-
-def _relationships(size: Size, random: Random) -> Iterator[str]:
-    yield from _group_members(size, random)
-    yield from _folder_parents(size, random)
-    for folder in range(size.folders):
-        viewer = _viewer(size, random, GROUPS_AMONG_FOLDER_VIEWERS)
-        yield f"folder:f{folder}#viewer@{viewer}"
-    for document in range(size.documents):
-        yield f"document:d{document}#parent@folder:f{random.randrange(size.folders)}"
-        for _ in range(VIEWERS_OF_A_DOCUMENT):
-            viewer = _viewer(size, random, GROUPS_AMONG_DOCUMENT_VIEWERS)
-            yield f"document:d{document}#viewer@{viewer}"
 
 
 def _group_members(size: Size, random: Random) -> Iterator[str]:

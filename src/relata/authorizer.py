@@ -753,7 +753,7 @@ class Relata:
             ready.view,
             self.limits.work,
             context=context,
-            memory=ready.memory,
+            recall=ready.recall,
             pause=ready.pause,
         )
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from relata.api_keys import ApiKeys
 from relata.consistency import Consistency, Freshness, decode_zed_token
-from relata.engine import Engine, Memory, TextChecks
+from relata.engine import NOTHING_REMEMBERED, Engine, Memory, Recall, TextChecks
 from relata.errors import (
     NotFreshError,
     SchemaMissingError,
@@ -65,7 +65,7 @@ class Ready(NamedTuple):
 
     engine: Engine
     view: View
-    memory: Memory | None = None
+    recall: Recall = NOTHING_REMEMBERED
     pause: Callable[[], None] | None = None
 
 
@@ -82,7 +82,7 @@ class Current(NamedTuple):
         """What there is to ask. Raises SchemaMissingError where there is no schema."""
         if self.engine is None or self.view is None:
             raise SchemaMissingError("no schema has been written; write one first")
-        return Ready(self.engine, self.view.own(), self.memory)
+        return Ready(self.engine, self.view.own())
 
 
 Ask = Callable[[Ready], T]
@@ -133,9 +133,10 @@ class Replica:
         with self._turns.taken() as turn:
             revision = self._graph.revision
             if exact is None or exact == revision:
-                ready = self.current.require()
+                current, ready = self.current, self.current.require()
+                recall = Recall(current.memory, current.memory.sequence)
                 pause = partial(turn.pause, ready.view)
-                return question(ready._replace(pause=pause)), revision
+                return question(ready._replace(recall=recall, pause=pause)), revision
         return self._ask_the_past(question, exact), exact
 
     def try_ask(self, question: Ask[T]) -> tuple[T, int] | None:
@@ -150,7 +151,7 @@ class Replica:
         if sequence & 1 or current is not self.current or self._joined:
             return None
         try:
-            answer = question(current.require())
+            answer = question(current.require()._replace(recall=Recall(memory, sequence)))
         except Exception:
             if memory.sequence != sequence:
                 return None
@@ -198,9 +199,11 @@ class Replica:
             schema_moved = state.schema_revision != self.current.schema_revision
             if schema_moved:
                 self.question_only = question_only_of(self._store)
+                # In one step: no revision of the new schema may be seen under the old one.
+                self._commit(changes, state.head, state.schema_revision)
+                return True
             for revision, batch in _batches(changes, state.head):
-                last = schema_moved and revision == state.head
-                self._commit(batch, revision, state.schema_revision if last else None)
+                self._commit(batch, revision, None)
             return True
 
     def _commit(
@@ -222,6 +225,7 @@ class Replica:
                     current.engine.forget(current.memory, current.view, touched)
             if following is not current:
                 current.memory.retire()
+        current.memory.dispose()
 
     def collect_expired(self) -> int:
         """Remove the relationships that have expired; return how many."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
+
+import pytest
 
 from relata.authorizer import Relata
-from relata.consistency import at_exact_snapshot
+from relata.consistency import at_exact_snapshot, at_least_as_fresh
 from relata.graph import View
 from tests.authorizer.conftest import SCHEMA
 
@@ -71,3 +74,35 @@ def test_the_graph_can_be_inspected(relata: Relata) -> None:
     assert relata.inspect(lambda _, view: members(view)) == 2
     exact = at_exact_snapshot(before)
     assert relata.inspect(lambda _, view: members(view), consistency=exact) == 1
+
+
+def test_no_revision_of_a_new_schema_is_seen_under_the_old_one(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where much has changed with it, which is otherwise taken in piece by piece."""
+    monkeypatch.setattr("relata.replica._AT_ONCE", 1)
+    old = "definition user {}\ndefinition document {\n\trelation viewer: user\n"
+    old += "\trelation banned: user\n\tpermission view = viewer\n}\n"
+    with (
+        Relata.open(url, schema=old, follow_seconds=None) as writing,
+        Relata.open(url, follow_seconds=None) as following,
+    ):
+        writing.write(["document:d#viewer@user:eve", "document:d#banned@user:eve"])
+        new = old.replace("view = viewer", "view = viewer - banned")
+        schema_at = writing.write_schema(new).zed_token
+        for number in range(5):
+            writing.write([f"document:d{number}#viewer@user:anne"])
+        seen: list[bool] = []
+        commit = following._replica._commit
+
+        def committing(*arguments: Any) -> None:
+            commit(*arguments)
+            fresh = at_least_as_fresh(schema_at)
+            if following.revision >= writing.revision - 5:
+                found = following.check("document:d", "view", "user:eve", consistency=fresh)
+                seen.append(found.allowed)
+
+        monkeypatch.setattr(following._replica, "_commit", committing)
+        following.refresh()
+        assert seen
+        assert not any(seen)

@@ -13,6 +13,7 @@ from relata.consistency import (
 )
 from relata.cursors import Cursor, encode_cursor, question_digest
 from relata.engine import Permissionship, WorkLimits
+from relata.engine.check import SLICE
 from relata.errors import (
     CursorError,
     InvalidArgumentError,
@@ -26,9 +27,11 @@ from relata.errors import (
     UnknownRelationError,
     ZedTokenError,
 )
+from relata.graph import View
 from relata.relationships import RelationshipFilter, delete
 from relata.requests import Limits, Question
 from relata.results import CheckResult
+from relata.turns import Turn
 from tests.authorizer.conftest import SCHEMA
 
 
@@ -308,7 +311,8 @@ def test_names_that_only_questions_know_are_forgotten(relata: Relata) -> None:
         relata.check(f"document:unknown{n}", "view", f"user:unknown{n}")
         relata.lookup_resources("document", "view", f"user:unknown{n}")
     view = relata._replica.current.view
-    assert view is not None and view._local_texts == []
+    assert view is not None
+    assert view._local_texts == []
     assert not any("unknown" in text for text in relata._replica._graph.names.texts)
 
 
@@ -404,3 +408,29 @@ def test_questions_and_writes_from_many_threads_agree(relata: Relata) -> None:
     for thread in threads:
         thread.join()
     assert halves == []
+
+
+def test_a_long_lookup_lets_checks_and_writes_in_between(
+    relata: Relata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In slices of so many steps; what is written in between changes nothing that it has to say."""
+    many = [f"document:d{n}#viewer@user:anne" for n in range(5_000)]
+    for start in range(0, len(many), 1_000):
+        relata.write(many[start : start + 1_000])
+    pause, seen = Turn.pause, []
+
+    def pausing(turn: Turn, view: View) -> None:
+        seen.append(relata.check("document:d1", "view", "user:anne").allowed)
+        between = threading.Thread(target=relata.write, args=([delete(many[len(seen)])],))
+        between.start()
+        while between.is_alive():
+            pause(turn, view)
+
+    monkeypatch.setattr(Turn, "pause", pausing)
+    found = relata.lookup_resources("document", "view", "user:anne")
+    assert len(found.resource_ids) == 5_000
+    assert len(seen) >= 5_000 // SLICE
+    assert seen == [True] + [False] * (len(seen) - 1)
+    monkeypatch.undo()
+    after = relata.lookup_resources("document", "view", "user:anne")
+    assert len(after.resource_ids) == 5_000 - len(seen)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relata.engine import check, pieces
+from relata.engine import Memory, check, flat, pieces
 from relata.graph import View
 from relata.relationships import ObjectRef, Relationship, SubjectRef, parse_relationship
 from relata.schema import compile_schema
@@ -35,6 +35,18 @@ SCHEMA = """
 definition user {}
 definition group {
 	relation member: user | group#member
+}
+"""
+
+FOLDERS = """
+definition user {}
+definition folder {
+	relation viewer: user
+	permission view = viewer
+}
+definition document {
+	relation parent: folder
+	permission view = parent->view
 }
 """
 
@@ -151,3 +163,66 @@ def ask_resources(asked: Asked, answers: EngineAnswers) -> object:
 def ask_subjects(asked: Asked, type_: str, answers: EngineAnswers) -> object:
     resource, name, _ = asked
     return answers.lookup_subjects(resource, name, type_, "", IDS)
+
+
+def test_nothing_is_kept_that_was_found_during_a_write() -> None:
+    """Nor what was found before one: the sequence that it was found at says so."""
+    memory = Memory()
+    before = memory.sequence
+    with memory.writing():
+        memory.keep(0, 1, "found during", 1, memory.sequence)
+        memory.keep(0, 1, "found before", 1, before)
+    memory.keep(0, 1, "found before, kept after", 1, before)
+    assert memory.tables[0] == {}
+    memory.keep(0, 1, "found after", 1, memory.sequence)
+    assert memory.tables[0] == {1: "found after"}
+
+
+def test_a_write_to_a_folder_of_very_many_forgets_without_looking_at_each() -> None:
+    """A viewer of a folder with many documents is forgotten with all flats, at once."""
+    schema = compile_schema(FOLDERS)
+    many = [f"document:d{n}#parent@folder:f" for n in range(2 * flat._MOST_FORGOTTEN)]
+    engine = EngineUnderTest(schema, map(parse_relationship, many))
+    viewer = parse_relationship("folder:f#viewer@user:x")
+    asked = (ObjectRef("document", "d0"), "view", SubjectRef("user", "x"))
+    engine.change([(True, parse_relationship("folder:other#viewer@user:x"))])
+    for expected in (True, False, True):
+        assert [engine.plain_answer(*asked) for _ in range(3)] == [not expected] * 3
+        engine.change([(expected, viewer)])
+        assert [engine.plain_answer(*asked) for _ in range(3)] == [expected] * 3
+
+
+def test_a_pause_makes_a_whole_session_forget() -> None:
+    """Other subjects' questions of a session do not use what is remembered of a later revision."""
+    schema = compile_schema(FOLDERS)
+    texts = ["document:d#parent@folder:f", "folder:f#viewer@user:x", "folder:g#viewer@user:y"]
+    engine = EngineUnderTest(schema, map(parse_relationship, texts))
+    document = ObjectRef("document", "d")
+    one, other = SubjectRef("user", "x"), SubjectRef("user", "y")
+    pending = [[(True, parse_relationship("folder:f#viewer@user:y"))]]
+
+    def pause(view: View) -> None:
+        if pending:
+            engine.change(pending.pop(), kept=[view])
+            for _ in range(3):
+                assert engine.plain_answer(document, "view", other) is True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check, "SLICE", 1)
+        asking = engine.answers(pause=pause)
+        assert asking.lookup_resources("folder", "view", one) == {"f": True}
+        assert not pending
+        assert asking.check(document, "view", other) is False
+
+
+def test_names_that_name_each_other_twice_are_checked_in_no_time() -> None:
+    """What doubles at each level is left to what remembers the answers on the way."""
+    levels = [f"permission lev{n + 1}l = (lev{n}l & one) + (lev{n}l & two)" for n in range(24)]
+    relations = ["relation one: user", "relation two: user"]
+    body = "\n".join([*relations, "permission lev0l = one", *levels])
+    schema = compile_schema(f"definition user {{}}\ndefinition document {{\n{body}\n}}\n")
+    stored = ["document:d#one@user:x", "document:d#two@user:x"]
+    engine = EngineUnderTest(schema, map(parse_relationship, stored))
+    assert (
+        engine.plain_answer(ObjectRef("document", "d"), "lev24l", SubjectRef("user", "x")) is True
+    )

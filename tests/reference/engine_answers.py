@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from relata.engine import Answer, Engine, FoundSubjects, Memory, Session, TextChecks, WorkLimits
+from relata.engine import (
+    Answer,
+    Engine,
+    FoundSubjects,
+    Memory,
+    Recall,
+    Session,
+    TextChecks,
+    WorkLimits,
+)
 from relata.errors import CaveatFailedError
 from relata.graph import Resident, View
 from relata.relationships import WILDCARD, ObjectRef, Relationship, SubjectRef
@@ -115,7 +124,7 @@ class EngineUnderTest:
                 self._engine.extend(own, contextual),
                 WorkLimits(),
                 context=self._context,
-                memory=self._memory if remembering else None,
+                recall=Recall(self._memory, self._memory.sequence) if remembering else Recall(),
                 pause=None if pause is None else lambda: pause(own),
             )
         )

@@ -22,13 +22,13 @@ from relata.engine.answers import (
     FoundSubjects,
     Permissionship,
 )
-from relata.engine.check import Checks, Pause, Run
+from relata.engine.check import NOTHING_REMEMBERED, Checks, Pause, Run
 from relata.engine.conditions import Conditions
 from relata.engine.expand import expand
 from relata.engine.explain import explain
 from relata.engine.lookup_resources import lookup_resources
 from relata.engine.lookup_subjects import Found, lookup_subjects
-from relata.engine.memory import Memory
+from relata.engine.memory import Memory, Recall
 from relata.engine.pieces import sorted_ids, spent_pieces
 from relata.engine.plan import Numbering, Plan, nesting
 from relata.engine.reading import HOPEFULLY
@@ -56,6 +56,7 @@ from relata.relationships import (
 from relata.schema import Definition, Schema
 
 __all__ = [
+    "NOTHING_REMEMBERED",
     "Answer",
     "Asker",
     "Engine",
@@ -66,6 +67,7 @@ __all__ = [
     "FoundSubjects",
     "Memory",
     "Permissionship",
+    "Recall",
     "Session",
     "TextChecks",
     "Watch",
@@ -284,14 +286,13 @@ class Session:
         *,
         context: Mapping[str, Any] | None = None,
         now: datetime | None = None,
-        memory: Memory | None = None,
+        recall: Recall = NOTHING_REMEMBERED,
         pause: Pause | None = None,
     ) -> None:
         self._engine = engine
         self._view = view
         self._limits = limits
-        self._memory = memory
-        self._sequence = 0 if memory is None else memory.sequence
+        self._recall = recall
         self._pause = pause
         self._conditions = Conditions(
             engine.numbering.caveats, context or {}, None if now is None else to_microseconds(now)
@@ -302,9 +303,8 @@ class Session:
     def with_context(self, context: Mapping[str, Any]) -> Session:
         """A session over the same view, at the same moment, from the same budget."""
         other = Session(
-            self._engine, self._view, self._limits, memory=self._memory, pause=self._pause
+            self._engine, self._view, self._limits, recall=self._recall, pause=self._pause
         )
-        other._sequence = self._sequence
         other._conditions = self._conditions.with_context(context)
         other._budget = self._budget
         return other
@@ -495,8 +495,7 @@ class Session:
             subject,
             steps,
             self._conditions,
-            self._memory,
-            self._sequence,
+            self._recall,
             self._pause,
         )
 

@@ -28,7 +28,7 @@ from relata.engine.conditions import Conditions, Missing
 from relata.engine.estimates import Estimators
 from relata.engine.flat import ByMemory, Closure, Flats, within
 from relata.engine.lookup_resources import BackwardSearch
-from relata.engine.memory import Memory
+from relata.engine.memory import Memory, Recall
 from relata.engine.plan import (
     AllOf,
     AnyOf,
@@ -54,6 +54,7 @@ from relata.graph import Adjacency, Trait, View
 SLICE = 1_000
 """Steps after which a question lets others have a turn: somewhat less than a millisecond."""
 Pause = Callable[[], None]
+NOTHING_REMEMBERED = Recall()
 
 
 class Run:
@@ -63,8 +64,7 @@ class Run:
     function and node, so it holds for this subject and this view only. `fruitful` are the searches
     that have found something, and `missing` is what is known of what conditional answers wait for.
 
-    `memory` is what is remembered of the graph that the view shows, as of `sequence`; None where
-    there is nothing of the kind.
+    `recall` is what the run's session may use of what is remembered of the graph.
     """
 
     __slots__ = (
@@ -76,11 +76,10 @@ class Run:
         "found",
         "fruitful",
         "known",
-        "memory",
         "met_unknown",
         "missing",
+        "recall",
         "searching",
-        "sequence",
         "steps",
         "subject",
         "view",
@@ -99,8 +98,7 @@ class Run:
         subject: int,
         steps: int,
         conditions: Conditions | None = None,
-        memory: Memory | None = None,
-        sequence: int = 0,
+        recall: Recall = NOTHING_REMEMBERED,
         pause: Pause | None = None,
     ) -> None:
         self.view = view
@@ -109,12 +107,16 @@ class Run:
         self.subject = subject
         self.steps = steps
         self.met_unknown = False
-        self.memory = memory
-        self.sequence = sequence
+        self.recall = recall
         self._pause = pause
         self._pause_at = 0 if pause is None else max(0, steps - SLICE)
         if conditions is not None:
             self.conditions = conditions
+
+    @property
+    def memory(self) -> Memory | None:
+        """What is remembered; None where there is nothing, or a write has overtaken the session."""
+        return self.recall.memory
 
     def __getattr__(self, name: str) -> Any:
         # Most questions need none of these, and making them would be half of what those cost.
@@ -145,8 +147,7 @@ class Run:
         self._pause_at = max(0, self.steps - SLICE)
         if self._pause is not None:
             self._pause()
-            if self.memory is not None and self.memory.sequence != self.sequence:
-                self.memory = None
+            self.recall.look_again()
 
     def follow(self, others: Collection[int]) -> Iterable[int]:
         """Related objects to go through one by one, paid for on the way."""

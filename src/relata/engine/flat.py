@@ -6,11 +6,12 @@ two things are found once and remembered (`memory.py`), as Zanzibar's Leopard in
 
 - a *closure*: of a subject, all the nodes that it is in by a userset's name (`group#member`): the
   groups that it is in, by way of other groups too;
-- a *flat*: of a node that an arrow leads to, all the subjects and usersets that are written at it
-  and at whatever it leads to: everybody who views a folder or a folder above it.
+- a *flat*: of a node, all the subjects and usersets that are written at it and at whatever its
+  arrows lead to: everybody who views a document, its folder or a folder above that.
 
-A check of a document then looks for its subject among those written at the document, for a common
-element of them and the subject's closure, and for the same in the flats of its folders.
+A check looks for its subject in the flat, and for a common element of the flat's usersets and the
+subject's closure. What is asked about for the first time has no flat yet; its relationships are
+looked at, and the flats of what its arrows lead to.
 
 What takes part in none of that falls back to the function that follows every relationship: views
 that differ from the graph in a kind that matters, and nodes that lead to too much to be remembered.
@@ -45,7 +46,11 @@ _MOST_RELATED = 1_000
 _MOST_IN_A_FLAT = 256
 """Subjects and usersets in a flat, and nodes that one is made from."""
 _MOST_IN_A_CLOSURE = 50_000
-_MOST_FORGOTTEN = 5_000
+_MOST_CALLS = 16
+"""Names that a check by memory alone asks for at one node."""
+_MOST_ASKED = 500_000
+"""Nodes of which it is known that they have been asked about."""
+_MOST_FORGOTTEN = 2_000
 """Nodes that a write looks at to forget their flats, before it forgets all of them."""
 _MOST_LOOKED_THROUGH = 5_000
 """Closures that a write looks through for those that it changes, before it forgets all of them."""
@@ -86,6 +91,8 @@ _NOBODY: Held = frozenset()
 _TOO_WIDE = _TooWide()
 _TOO_WIDE_FLAT = Flat(_TOO_WIDE, ())
 _PUBLIC_FLAT = Flat(_Everybody(), ())
+_ASKED_ONCE = Flat((), ())
+"""In the place of a flat that the next question makes: what is asked once may never be again."""
 
 
 class Closure:
@@ -133,19 +140,24 @@ class Closure:
             return None
         held = run.memory.tables[self.table].get(run.subject)
         if held is None:
-            held = self.of(run)
+            try:
+                held = self.of(run)
+            except NotRememberedError:
+                return None
         return None if held is _TOO_WIDE else held
 
     def of(self, run: Run | None) -> Held:
         """Find which nodes the run's subject is in, and remember it.
 
-        Raises NotRememberedError where there is no run.
+        Raises NotRememberedError where there is no run, and where a write has overtaken it.
         """
         if run is None or run.memory is None:
             raise NotRememberedError
         memory, found = run.memory, self._find(run)
+        if run.memory is None:
+            raise NotRememberedError
         held: Held = _TOO_WIDE if found is None else frozenset(found) if found else _NOBODY
-        memory.keep(self.table, run.subject, held, len(held), run.sequence)
+        memory.keep(self.table, run.subject, held, len(held), run.recall.sequence)
         return held
 
     def _find(self, run: Run) -> set[int] | None:
@@ -228,14 +240,16 @@ class State:
     def flat(self, run: Run | None, node: int) -> Flat:
         """Find who is written at a node and at what it leads to, and remember it.
 
-        Raises NotRememberedError where there is no run.
+        Raises NotRememberedError where there is no run, and where a write has overtaken it.
         """
         if run is None or run.memory is None:
             raise NotRememberedError
         memory = run.memory
         found = self._find(run, memory, node)
+        if run.memory is None:
+            raise NotRememberedError
         size = len(found.subjects) + sum(len(nodes) for _, nodes in found.usersets)
-        memory.keep(self.table, node, found, size, run.sequence)
+        memory.keep(self.table, node, found, size, run.recall.sequence)
         return found
 
     def _find(self, run: Run, memory: Memory, start: int) -> Flat:
@@ -246,7 +260,7 @@ class State:
             while pending:
                 state, node = pending.pop()
                 known = memory.tables[state.table].get(node)
-                if known is not None:
+                if known is not None and known is not _ASKED_ONCE:
                     written.add_flat(known)
                     continue
                 for kind, target in written.add(state, node):
@@ -336,10 +350,31 @@ def _remembering(state: State) -> ByMemory:
     is_same, directs, publics = state.is_same, tuple(state.directs), tuple(state.publics)
     usersets = tuple((kind, closure, closure.table) for kind, closure in state.usersets)
     edges = tuple((kind, target, target.table) for kind, target in state.edges)
+    own_table, is_worth_it = state.table, bool(usersets or edges)
 
     def check(
         forward: Sequence[Adjacency], tables: Tables, subject: int, node: int, run: Run | None
     ) -> bool:
+        held: Held | None
+        if is_worth_it:
+            known = tables[own_table]
+            flat = known.get(node)
+            if flat is _ASKED_ONCE:
+                flat = state.flat(run, node)
+            if flat is None:
+                if len(known) < _MOST_ASKED:
+                    known[node] = _ASKED_ONCE
+            elif flat is not _TOO_WIDE_FLAT:
+                subjects, sets = flat
+                if subject in subjects:
+                    return True
+                for closure, written in sets:
+                    held = tables[closure.table].get(subject)
+                    if held is None:
+                        held = closure.of(run)
+                    if not held.isdisjoint(written):
+                        return True
+                return False
         for kind in directs:
             others = forward[kind].get(node)
             if others is not None and subject in others:
@@ -349,7 +384,6 @@ def _remembering(state: State) -> ByMemory:
         for kind in publics:
             if forward[kind].get(node) is not None:
                 return True
-        held: Held | None
         for kind, closure, table in usersets:
             others = forward[kind].get(node)
             if others is not None:
@@ -366,7 +400,10 @@ def _remembering(state: State) -> ByMemory:
                 raise NotRememberedError
             flats = tables[table]
             for other in others:
-                subjects, sets = flats.get(other) or target.flat(run, other)
+                flat = flats.get(other)
+                if flat is None or flat is _ASKED_ONCE:
+                    flat = target.flat(run, other)
+                subjects, sets = flat
                 if subject in subjects:
                     return True
                 for closure, written in sets:
@@ -416,6 +453,7 @@ class Flats:
         self._plan = plan
         self._closures: dict[int, Closure] = {}
         self._states: dict[int, State] = {}
+        self._bounds: dict[int, Closure | None] = {}
 
     def check(self, number: int, following: Check) -> Check:
         """The function that checks a plain name; `following` follows every relationship."""
@@ -441,6 +479,8 @@ class Flats:
             return _remembering(self._state(number))
         if number in plan.tangled or number in plan.looping or number in plan.conditional:
             return None
+        if plan.calls(number) > _MOST_CALLS:  # names that name each other twice make ever more
+            return None
         return self._term_by_memory(plan.terms[number])
 
     def _term_by_memory(self, term: Term) -> ByMemory | None:
@@ -460,6 +500,11 @@ class Flats:
 
     def bound(self, number: int) -> Closure | None:
         """The closure of a plain name which a subject is in wherever it is in this name."""
+        if number not in self._bounds:
+            self._bounds[number] = self._find_bound(number)
+        return self._bounds[number]
+
+    def _find_bound(self, number: int) -> Closure | None:
         if number in self._plan.plain:
             return self._closure(number)
         if number in self._plan.tangled or number in self._plan.looping:
@@ -485,30 +530,34 @@ class Flats:
         for closure in list(self._closures.values()):
             for kind, edges in touched.items():
                 closure.forget(memory, kind, edges)
-        states = [state for state in list(self._states.values()) if state.sources]
-        pending = [
-            (state, resource)
-            for state in states
-            for kind, edges in touched.items()
-            if kind in _own_kinds(state)
-            for resource, _ in edges
-        ]
+        states = list(self._states.values())
+        pending: list[tuple[State, int]] = []
+        for state in states:
+            for kind, edges in touched.items():
+                if kind in _own_kinds(state):
+                    pending += [(state, resource) for resource, _ in edges]
+        if not self._forget_above(memory, view, pending):
+            for state in states:
+                memory.clear(state.table)
+
+    def _forget_above(self, memory: Memory, view: View, pending: list[tuple[State, int]]) -> bool:
+        """Forget the flats of nodes and of all that lead to them; whether they are few enough."""
         seen = {(state.table, node) for state, node in pending}
         while pending:
             if len(seen) > _MOST_FORGOTTEN:
-                for state in states:
-                    memory.clear(state.table)
-                return
+                return False
             state, node = pending.pop()
             memory.forget(state.table, node)
             for kind, source in state.sources:
-                if not source.sources:
-                    continue
-                for other in view.reverse[kind].get(node) or ():
+                others = view.reverse[kind].get(node) or ()
+                if len(others) > _MOST_FORGOTTEN:
+                    return False
+                for other in others:
                     key = (source.table, other)
                     if key not in seen:
                         seen.add(key)
                         pending.append((source, other))
+        return True
 
     def _state(self, number: int) -> State:
         state = self._states.get(number)

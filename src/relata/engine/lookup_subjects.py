@@ -222,7 +222,7 @@ def _met(ways: Ways, run: Run, node: int) -> SubjectSet:
 
 def _go_round(group: Group, run: Run, reached: Sequence[set[int]]) -> None:
     """Reach all that places reach that lead to each other."""
-    pending = [(at, piece) for at in group.members for piece in pieces(reached[at])]
+    pending = [(at, set(piece)) for at in group.members for piece in pieces(reached[at])]
     while pending:
         at, nodes = pending.pop()
         for kind, source in group.ahead.get(at, ()):

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from relata.slices import let_others_run
+
 _MOST_KEPT = 4_000_000
 """Integers in all tables together, about 20 bytes each with what is around them."""
 ENTRY = 10
@@ -27,6 +29,21 @@ class Tables(dict[int, dict[int, Any]]):
         return self.setdefault(number, {})
 
 
+class Recall:
+    """A memory as a session may use it: as long as no write has overtaken its questions."""
+
+    __slots__ = ("memory", "sequence")
+
+    def __init__(self, memory: Memory | None = None, sequence: int = 0) -> None:
+        self.memory = memory
+        self.sequence = sequence
+
+    def look_again(self) -> None:
+        """Give the memory up if a write has come in between."""
+        if self.memory is not None and self.memory.sequence != self.sequence:
+            self.memory = None
+
+
 class Memory:
     """Tables of what was found, each by a node."""
 
@@ -36,16 +53,19 @@ class Memory:
         """The revision of the graph, for whoever has seen that the sequence is even."""
         self.tables = Tables()
         self._lock = threading.Lock()
+        self._dropped: list[dict[int, Any]] = []
         self._kept = 0
 
     def keep(self, table: int, node: int, found: object, size: int, sequence: int) -> None:
-        """Remember something of a node, if no write has begun since `sequence`."""
+        """Remember something of a node, if no write has begun since `sequence`, when none was
+        being made."""
         with self._lock:
-            if self.sequence != sequence:
+            if sequence & 1 or self.sequence != sequence:
                 return
             self._kept += ENTRY + size
             if self._kept > _MOST_KEPT:
-                self.tables.clear()
+                self._dropped.extend(self.tables.values())
+                self.tables = Tables()
                 self._kept = ENTRY + size
             self.tables[table][node] = found
 
@@ -74,4 +94,14 @@ class Memory:
 
     def clear(self, table: int) -> None:
         """Forget a whole table, in `writing`."""
-        self.tables.pop(table, None)
+        dropped = self.tables.pop(table, None)
+        if dropped:
+            self._dropped.append(dropped)
+
+    def dispose(self) -> None:
+        """Free what was forgotten, which may be much, while others run."""
+        while self._dropped:
+            table = self._dropped.pop()
+            for number in range(len(table)):
+                table.popitem()
+                let_others_run(number)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relata.engine.check import Check, Run
 from relata.engine.flat import ByMemory, NotRememberedError
-from relata.engine.memory import Memory
+from relata.engine.memory import Memory, Recall
 from relata.errors import LimitExceededError
 from relata.graph import View
 
@@ -77,7 +77,7 @@ class TextChecks:
         return (allowed, revision) if self._memory.sequence == sequence else None
 
     def _run(self, asking: int, sequence: int) -> Run:
-        return Run(self._view, asking, self._steps, None, self._memory, sequence)
+        return Run(self._view, asking, self._steps, recall=Recall(self._memory, sequence))
 
     def _compile(self, key: tuple[str, int, int]) -> _Checks | None:
         permission, type_, subject_type = key

@@ -212,6 +212,7 @@ class Watch:
 
     def _connect(self) -> None:
         self._connection = self._engine.raw_connection()
+        self._connection.detach()  # it is not one of the pool's any more, whose number is limited
         driver: object = self._connection.dbapi_connection
         self._driver = driver if isinstance(driver, sqlite3.Connection) else None
 
