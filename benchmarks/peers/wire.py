@@ -23,7 +23,7 @@ import msgspec
 from benchmarks.in_process import mixed_questions, require_answers
 from benchmarks.load_client import Job, Load
 from benchmarks.measure import NANOSECONDS, Latency, Measurement, measured, rate
-from benchmarks.over_http import _relata as relata_server
+from benchmarks.over_http import relata_server
 from benchmarks.peers.spicedb import Asker, Server, named
 from benchmarks.plan import Plan
 from benchmarks.workload import SCHEMA, Asked, Workload

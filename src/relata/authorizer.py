@@ -86,7 +86,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_STEPS_AT_ONCE = 10_000
+_STEPS_AT_ONCE = 2_000
 """Relationships that a check may follow where it must not take long."""
 
 

@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _KEPT_SECONDS = 10.0
-_MOST_ITEMS = 4_000_000
-"""In all lists that are kept, some 8 bytes each beside the names, which the graph has."""
+_MOST_ITEMS = 2_000_000
+"""In all lists that are kept, some 90 bytes each."""
 
 
 class KeptLists(Generic[T]):

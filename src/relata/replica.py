@@ -214,17 +214,15 @@ class Replica:
         touched = prepared.touched()
         current = self.current
         following = current if schema_revision is None else self._at_schema(schema_revision)
-        with self._turns.taken() as turn:
-            with current.memory.writing():
-                self._graph.commit(prepared, revision, kept=turn.waiting_views())
-                following.memory.revision = revision
-                if following is not current:
-                    self.current = following
-                    self._open_texts()
-                elif current.engine is not None and current.view is not None:
-                    current.engine.forget(current.memory, current.view, touched)
+        with self._turns.taken() as turn, current.memory.writing():
+            self._graph.commit(prepared, revision, kept=turn.waiting_views())
+            following.memory.revision = revision
             if following is not current:
                 current.memory.retire()
+                self.current = following
+                self._open_texts()
+            elif current.engine is not None and current.view is not None:
+                current.engine.forget(current.memory, current.view, touched)
         current.memory.dispose()
 
     def collect_expired(self) -> int:
@@ -261,6 +259,8 @@ class Replica:
             self.texts = None
         else:
             self.texts = TextChecks(engine, view, memory, self._steps_at_once)
+            if self._joined or self._stopping.is_set():  # since it was looked at
+                self.texts = None
 
     def _engine_at(self, revision: int) -> Engine:
         """The engine of the schema in force at a revision."""

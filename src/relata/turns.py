@@ -31,13 +31,14 @@ class Turns:
     @contextmanager
     def taken(self) -> Iterator[Turn]:
         """Wait for a turn, and have it."""
-        turn = Turn(self)
         self._take()
+        turn = Turn(self)
         try:
             yield turn
         finally:
             self._paused.pop(id(turn), None)
-            self._lock.release()
+            if turn.is_held:
+                self._lock.release()
 
     def _take(self) -> None:
         if not self._lock.acquire(blocking=False):
@@ -51,15 +52,19 @@ class Turn:
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
+        self.is_held = True
+        """Not so in `pause`, nor where that was interrupted."""
 
     def pause(self, view: View) -> None:
         """Let others have a turn, and keep a view, with its family, as it is meanwhile."""
         turns = self._turns
         turns.pauses += 1
         turns._paused[id(self)] = view
+        self.is_held = False
         turns._lock.release()
         time.sleep(_GIVE_WAY if turns._waiting else 0)
         turns._take()
+        self.is_held = True
 
     def waiting_views(self) -> Sequence[View]:
         """The views of the questions that wait in the middle."""

@@ -48,8 +48,10 @@ _MOST_IN_A_FLAT = 256
 _MOST_IN_A_CLOSURE = 50_000
 _MOST_CALLS = 16
 """Names that a check by memory alone asks for at one node."""
-_MOST_ASKED = 500_000
-"""Nodes of which it is known that they have been asked about."""
+_MOST_ASKED = 250_000
+"""Nodes in a table, of some of which it is only known that they have been asked about."""
+_FLAT_STEPS = 20
+"""What making a flat costs of a question's budget, beside the relationships it follows."""
 _MOST_FORGOTTEN = 2_000
 """Nodes that a write looks at to forget their flats, before it forgets all of them."""
 _MOST_LOOKED_THROUGH = 5_000
@@ -245,6 +247,7 @@ class State:
         if run is None or run.memory is None:
             raise NotRememberedError
         memory = run.memory
+        run.spend(_FLAT_STEPS)
         found = self._find(run, memory, node)
         if run.memory is None:
             raise NotRememberedError
@@ -362,8 +365,9 @@ def _remembering(state: State) -> ByMemory:
             if flat is _ASKED_ONCE:
                 flat = state.flat(run, node)
             if flat is None:
-                if len(known) < _MOST_ASKED:
-                    known[node] = _ASKED_ONCE
+                if len(known) > _MOST_ASKED:
+                    tables.drop(own_table)
+                known[node] = _ASKED_ONCE
             elif flat is not _TOO_WIDE_FLAT:
                 subjects, sets = flat
                 if subject in subjects:

@@ -23,7 +23,18 @@ ENTRY = 10
 
 
 class Tables(dict[int, dict[int, Any]]):
-    """By their numbers; one that is asked for is there."""
+    """By their numbers; one that is asked for is there. Those that were dropped may be large, and
+    are freed when there is time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped: list[dict[int, Any]] = []
+
+    def drop(self, number: int) -> None:
+        """Put an empty table in the place of one."""
+        dropped = self.pop(number, None)
+        if dropped:
+            self.dropped.append(dropped)
 
     def __missing__(self, number: int) -> dict[int, Any]:
         return self.setdefault(number, {})
@@ -53,7 +64,7 @@ class Memory:
         """The revision of the graph, for whoever has seen that the sequence is even."""
         self.tables = Tables()
         self._lock = threading.Lock()
-        self._dropped: list[dict[int, Any]] = []
+        self._retired = False
         self._kept = 0
 
     def keep(self, table: int, node: int, found: object, size: int, sequence: int) -> None:
@@ -64,8 +75,8 @@ class Memory:
                 return
             self._kept += ENTRY + size
             if self._kept > _MOST_KEPT:
-                self._dropped.extend(self.tables.values())
-                self.tables = Tables()
+                for number in list(self.tables):
+                    self.tables.drop(number)
                 self._kept = ENTRY + size
             self.tables[table][node] = found
 
@@ -80,13 +91,13 @@ class Memory:
             self.tables.clear()  # what was to be forgotten may not have been
             raise
         finally:
-            with self._lock:
-                self.sequence += 1
+            if not self._retired:
+                with self._lock:
+                    self.sequence += 1
 
     def retire(self) -> None:
-        """Never be even again: another memory has taken this one's place."""
-        with self._lock:
-            self.sequence |= 1
+        """In `writing`, never be even again: another memory has taken this one's place."""
+        self._retired = True
 
     def forget(self, table: int, node: int) -> None:
         """Forget what is remembered of a node, in `writing`."""
@@ -94,14 +105,12 @@ class Memory:
 
     def clear(self, table: int) -> None:
         """Forget a whole table, in `writing`."""
-        dropped = self.tables.pop(table, None)
-        if dropped:
-            self._dropped.append(dropped)
+        self.tables.drop(table)
 
     def dispose(self) -> None:
         """Free what was forgotten, which may be much, while others run."""
-        while self._dropped:
-            table = self._dropped.pop()
+        while self.tables.dropped:
+            table = self.tables.dropped.pop()
             for number in range(len(table)):
                 table.popitem()
                 let_others_run(number)

@@ -55,12 +55,18 @@ class _Edits:
             if trait is not None:
                 self._traits[resource, subject] = trait
             let_others_run(number)
-        self._ways = [_Way(self.edges.forward, forward), _Way(self.edges.reverse, reverse)]
+        self._ways = [
+            _Way(self.edges.forward, forward, is_forward=True),
+            _Way(self.edges.reverse, reverse, is_forward=False),
+        ]
 
-    def commit(self, *, in_place: bool) -> None:
-        """Put it in place. Sets that somebody may be going through are replaced, not changed."""
-        for way in self._ways:
-            way.commit(in_place=in_place)
+    def commit(self, kept: Sequence[View]) -> None:
+        """Put it in place. Sets that a kept view may be going through are replaced, not changed."""
+        shared = [way.shared(self.edges, kept) for way in self._ways]
+        for view in kept:
+            view.keep(self.edges, self.last)
+        for way, nodes in zip(self._ways, shared, strict=True):
+            way.commit(nodes)
         if self.edges.kind.is_conditional:
             for edge in self.last:
                 self.edges.traits.pop(edge, None)
@@ -70,8 +76,11 @@ class _Edits:
 class _Way:
     """The changes of one way of a kind."""
 
-    def __init__(self, adjacency: dict[int, Neighbours], edits: Mapping[int, _Edit]) -> None:
+    def __init__(
+        self, adjacency: dict[int, Neighbours], edits: Mapping[int, _Edit], *, is_forward: bool
+    ) -> None:
         self._adjacency = adjacency
+        self._is_forward = is_forward
         self._narrow: dict[int, Neighbours] = {}
         self._wide: dict[int, _Edit] = {}
         for number, (node, edit) in enumerate(edits.items()):
@@ -83,14 +92,24 @@ class _Way:
             let_others_run(number)
         self._emptied = [node for node, neighbours in self._narrow.items() if not neighbours]
 
-    def commit(self, *, in_place: bool) -> None:
+    def shared(self, edges: Edges, kept: Sequence[View]) -> set[int]:
+        """The nodes whose sets of neighbours kept views may be going through."""
+        return {
+            node
+            for node in self._wide
+            if not all(view.has_kept(edges, node, forward=self._is_forward) for view in kept)
+        }
+
+    def commit(self, shared: Collection[int]) -> None:
+        """Put the changes in place; replace the sets of the shared nodes."""
         adjacency = self._adjacency
         adjacency.update(self._narrow)
         for node in self._emptied:
             del adjacency[node]
         for node, edit in self._wide.items():
             stored = adjacency[node]
-            neighbours = stored if in_place and isinstance(stored, set) else set(stored)
+            can_change = node not in shared
+            neighbours = stored if can_change and isinstance(stored, set) else set(stored)
             neighbours.difference_update(edit.less)
             neighbours.update(edit.more)
             if len(neighbours) * 2 > _MOST_IN_A_TUPLE:
@@ -180,9 +199,7 @@ class Resident:
     def commit(self, prepared: Prepared, revision: int, *, kept: Sequence[View] = ()) -> None:
         """Be at a revision, with what was prepared for it. The `kept` views stay where they are."""
         for edits in prepared.edits:
-            for view in kept:
-                view.keep(edits.edges, edits.last)
-            edits.commit(in_place=not kept)
+            edits.commit(kept)
         self.revision = revision
 
     def apply(self, changes: Iterable[tuple[bool, Relationship]]) -> None:

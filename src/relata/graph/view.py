@@ -174,6 +174,18 @@ class View:
         for view in self.family:
             view._keep(edges, touched)
 
+    def has_kept(self, edges: Edges, node: int, *, forward: bool) -> bool:
+        """Whether the view and its family know the neighbours of a node, whatever becomes of them.
+
+        Of relationships of one kind, and one way.
+        """
+        for view in self.family:
+            ways = view.forward if forward else view.reverse
+            for source, adjacency in zip(view._sources, ways, strict=True):
+                if source is edges and not (isinstance(adjacency, _Kept) and adjacency.has(node)):
+                    return False
+        return True
+
     def _keep(self, edges: Edges, touched: Touched) -> None:
         for number, source in enumerate(self._sources):
             if source is edges:
@@ -261,7 +273,10 @@ def _kept(adjacency: Adjacency, nodes: Iterable[int]) -> Adjacency:
 
 def _kept_traits(traits: Traits, edges: Touched) -> Traits:
     known = {edge: trait for edge in edges if (trait := traits.get(edge)) is not None}
-    return _LayeredTraits(traits, known) if known else traits
+    if isinstance(traits, _KeptTraits):
+        traits.add(known)
+        return traits
+    return _KeptTraits(traits, known)
 
 
 class _Kept:
@@ -275,7 +290,12 @@ class _Kept:
 
     def add(self, known: dict[int, Collection[int] | None]) -> None:
         """Note those of further nodes; what is known of a node stays."""
-        self._known = known | self._known
+        for node, neighbours in known.items():
+            self._known.setdefault(node, neighbours)
+
+    def has(self, node: int) -> bool:
+        """Whether the neighbours of a node are known, whatever becomes of them."""
+        return node in self._known
 
     def get(self, node: int, /) -> Collection[int] | None:
         return self._known[node] if node in self._known else self._base.get(node)
@@ -322,6 +342,16 @@ class _LayeredTraits:
 
     def get(self, edge: tuple[int, int], /) -> Trait | None:
         return self._more.get(edge) or self._base.get(edge)
+
+
+class _KeptTraits(_LayeredTraits):
+    """Traits, and those of some relationships before the graph changed."""
+
+    __slots__ = ()
+
+    def add(self, known: Mapping[tuple[int, int], Trait]) -> None:
+        """Note those of further relationships; what is known of one stays."""
+        self._more = {**known, **self._more}
 
 
 class _Difference(Collection[int]):

@@ -35,11 +35,11 @@ from relata.server.auth import credential_of
 from relata.server.limits import too_deep
 
 _SCOPE = "check"
-_STEPS = 10_000
+_STEPS = 2_000
 _CHECKS = 200
 _SECONDS = 0.002
 """What a batch may have, and how long it may keep the event loop."""
-_AT_A_TIME = 10
+_AT_A_TIME = 5
 """After so many checks of a batch the time is looked at."""
 _HEADERS = (
     (b"content-type", b"application/json"),
