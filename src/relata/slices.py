@@ -14,5 +14,5 @@ _ITEMS = 256
 
 def let_others_run(number: int) -> None:
     """Give other threads a turn after every slice of items, which are numbered from 0."""
-    if not number % _ITEMS:
+    if number % _ITEMS == _ITEMS - 1:
         time.sleep(0)

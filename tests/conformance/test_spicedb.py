@@ -8,7 +8,7 @@ reference says what is right, and the file's assertions that the reference is.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ from relata import (
     at_exact_snapshot,
 )
 from relata.engine import Engine
-from relata.graph import View, snapshot_view
+from relata.graph import snapshot_view
 from relata.relationships import (
     ObjectRef,
     Precondition,
@@ -37,6 +37,7 @@ from relata.relationships import (
     SubjectRef,
     touch,
 )
+from relata.replica import Ask, Ready
 from relata.schema import (
     Arrow,
     Computed,
@@ -154,8 +155,8 @@ def snapshot_alone(relata: Relata, revision: int) -> Iterator[None]:
     engine = Engine(relata.schema)
     view = snapshot_view(relata.store, revision, engine.kinds)
 
-    def ask(question: Callable[[Engine, View], T], _: Consistency) -> tuple[T, int]:
-        return question(engine, view), revision
+    def ask(question: Ask[T], _: Consistency) -> tuple[T, int]:
+        return question(Ready(engine, view)), revision
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(relata._replica, "ask", ask)

@@ -70,8 +70,7 @@ def session(
     """A session over relationships in memory."""
     engine = Engine(compile_schema(schema))
     graph = Resident()
-    for relationship in relationships:
-        graph.apply([(True, parse_relationship(relationship))])
+    graph.apply((True, parse_relationship(relationship)) for relationship in relationships)
     view = engine.extend(graph.view(engine.kinds), map(parse_relationship, contextual))
     return Session(engine, view, limits or WorkLimits(), context=context, now=NOW)
 

@@ -36,8 +36,7 @@ definition document {
 
 def graph(relationships: list[str]) -> Resident:
     resident = Resident()
-    for relationship in relationships:
-        resident.apply([(True, parse_relationship(relationship))])
+    resident.apply((True, parse_relationship(relationship)) for relationship in relationships)
     return resident
 
 

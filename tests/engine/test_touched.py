@@ -56,8 +56,7 @@ class Change:
 
     def _view(self, relationships: Iterable[Relationship]) -> View:
         graph = Resident()
-        for relationship in relationships:
-            graph.apply([(True, relationship)])
+        graph.apply((True, relationship) for relationship in relationships)
         view = graph.view(self.engine.kinds)
         return self.engine.without_stored(view, self.asked)
 

@@ -87,8 +87,7 @@ def session(schema: str, relationships: Iterable[str], limits: WorkLimits = LIMI
     """A session over relationships in memory."""
     engine = Engine(compile_schema(schema))
     graph = Resident()
-    for relationship in relationships:
-        graph.apply([(True, parse_relationship(relationship))])
+    graph.apply((True, parse_relationship(relationship)) for relationship in relationships)
     return Session(engine, graph.view(engine.kinds), limits)
 
 
