@@ -190,6 +190,7 @@ def contextual_relationships_leak(patch: Patch) -> None:
         return view
 
     patch.setattr(View, "changed", leaking)
+    patch.setattr(View, "own", lambda self: self)
 
 
 def contextual_relationships_are_read_one_way(patch: Patch) -> None:
