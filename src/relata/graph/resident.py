@@ -25,6 +25,8 @@ Row = tuple[str, str, str, str, str, str, str, str, int | None]
 """resource type, resource id, relation, subject type, subject id, subject relation, caveat,
 its stored context, microseconds from the epoch to its expiration"""
 
+_LARGE = 50_000
+"""Objects in a graph that garbage collections are to leave alone."""
 _MOST_IN_A_TUPLE = 32
 """Up to this many, a tuple is searched about as fast as a set, in a fraction of the memory."""
 
@@ -137,6 +139,10 @@ class Resident:
         with _uncollected():
             self._load(rows)
         self.revision = revision
+        if len(self.names.texts) > _LARGE:
+            # A full collection goes through all of it, for a tenth of a second and more, and finds
+            # nothing: what is loaded lives as long as the process. So does what else is frozen.
+            gc.freeze()
 
     def _load(self, rows: Iterable[Row]) -> None:
         nodes, intern = self.names.nodes, self.names.intern
