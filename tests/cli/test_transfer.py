@@ -211,7 +211,7 @@ class TestTerminal:
         stored = len(present(url))
         assert any(
             f"{stored} relationships are stored; the same command goes on" in it for it in said
-        )
+        ), (stored, said)
         assert process.returncode != 0
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, BinaryIO
 
 import typer
@@ -119,7 +121,8 @@ def import_(
         if importer.resumed is not None:
             note(f"going on after line {importer.resumed.line} of {source_name(file)}")
         while block := source.read(_BLOCK_BYTES):
-            importer.feed(block)
+            with _until_done():
+                importer.feed(block)
             shown.update(importer.offset, importer.stored)
         imported = importer.finish()
         token = encode_zed_token(store.datastore_id, imported.revision)
@@ -276,6 +279,26 @@ def _at_its_line(file: str, importer: Importer, *, resumable: bool) -> Iterator[
         if importer.stored:
             error.message += f"\n{importer.stored} relationships are stored; {go_on}"
         raise
+
+
+@contextlib.contextmanager
+def _until_done() -> Iterator[None]:
+    """Hold an interrupt back until a step is done, so that what is said to be stored is all that
+    is. A second one is not held back."""
+    held: list[int] = []
+
+    def hold(number: int, _frame: FrameType | None) -> None:
+        if held:
+            raise KeyboardInterrupt
+        held.append(number)
+
+    before = signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt
 
 
 def _already(importer: Importer) -> int:
