@@ -54,7 +54,7 @@ def measure_fairness(plan: Plan, directory: Path) -> list[Group]:
     expected = len(made.relationships) + plan.long_answer
     fill(path, workload.SCHEMA, _relationships(made, plan.long_answer), expected)
     url = f"sqlite:///{path}"
-    with Relata.open(url) as relata:
+    with Relata.open(url, answers_kept=0) as relata:
         _, key = relata.keys.create("benchmarks", ["admin"])
         lines = list(_in_process(relata, made, plan, directory))
     with relata_server(url, directory) as port:

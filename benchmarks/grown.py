@@ -124,7 +124,7 @@ def main(path: str, relationships: int, questions: int, lookups: int) -> None:
     Relata.open("sqlite://", follow_seconds=None).close()
     gc.collect()
     before, start = resident_bytes(), time.perf_counter()
-    with Relata.open(f"sqlite:///{path}", follow_seconds=None) as relata:
+    with Relata.open(f"sqlite:///{path}", follow_seconds=None, answers_kept=0) as relata:
         seconds = time.perf_counter() - start
         gc.collect()
         after = resident_bytes()

@@ -45,26 +45,42 @@ def require_answers(asked: Iterable[Asked], answers: Iterable[bool], whose: str)
             )
 
 
-def measure_checks(relata: Relata, workload: Workload, plan: Plan) -> Group:
-    """Checks of the library and of the hand-written checker, allowed and denied apart."""
+def measure_checks(relata: Relata, finding: Relata, workload: Workload, plan: Plan) -> Group:
+    """Checks of the library and of the hand-written checker, allowed and denied apart; also of a
+    library that is `finding` each answer, because it remembers none."""
     by_hand = Handwritten(workload.relationships)
 
     def check(asked: Asked) -> bool:
         return relata.check(asked.document, "view", asked.user).allowed
+
+    def find(asked: Asked) -> bool:
+        return finding.check(asked.document, "view", asked.user).allowed
 
     def check_by_hand(asked: Asked) -> bool:
         return by_hand.may_view(asked.document, asked.user)
 
     measurements = []
     for name, asked in (("allowed", workload.allowed), ("denied", workload.denied)):
-        first = [durations(call, asked) for call in (check, check_by_hand)]
+        first = [durations(call, asked) for call in (find, check_by_hand)]
         per_second = [len(asked) * NANOSECONDS / sum(taken) for taken in first]
         require_answers(asked, map(check, asked), "Relata")
+        require_answers(asked, map(find, asked), "Relata")
         require_answers(asked, map(check_by_hand, asked), "the hand-written checker")
-        ours, theirs = alternating([check, check_by_hand], asked, plan.rounds)
-        ratio = ours.median / theirs.median
+        calls = [check, find, check_by_hand]
+        ours, found, theirs = alternating(calls, asked, plan.rounds)
         measurements += [
-            measured(f"check, {name}", ours, durations(check, asked), ratio=ratio),
+            measured(
+                f"check, {name}, of remembered answers",
+                ours,
+                durations(check, asked),
+                ratio=ours.median / theirs.median,
+            ),
+            measured(
+                f"check, {name}",
+                found,
+                durations(find, asked),
+                ratio=found.median / theirs.median,
+            ),
             measured(f"by hand, {name}", theirs, durations(check_by_hand, asked)),
             measured(
                 f"check, {name}, for the first time",

@@ -21,13 +21,15 @@ def open_loaded(
     relationships: Iterable[str],
     *,
     question_only: frozenset[str] = frozenset(),
+    answers_kept: int = 0,
 ) -> Relata:
-    """Make a database of a schema and relationships, and open it."""
+    """Make a database of a schema and relationships, and open it; so that it finds each answer,
+    unless it is to keep some."""
     url = f"sqlite:///{path}"
     with closing(Store.open(url)) as store:
         store.write_schema(schema, replaces=0, removed=[])
         feed(store, relationships, question_only=question_only)
-    return Relata.open(url, question_only=question_only)
+    return Relata.open(url, question_only=question_only, answers_kept=answers_kept)
 
 
 def feed(

@@ -270,6 +270,7 @@ def _started_constant(logs: Path) -> Iterator[_Server]:
 def _serving(module: Sequence[str], port: int, log: Path) -> Iterator[_Server]:
     """Run a module that serves, from when it answers until the end of the block."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RELATA_")}
+    environment["RELATA_ANSWERS_KEPT"] = "0"  # so that each answer is found
     with log.open("wb") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", *module], stdout=output, stderr=output, env=environment

@@ -31,7 +31,7 @@ from benchmarks.tenants import measure_tenants
 from benchmarks.token_issue import measure_issue
 from benchmarks.two_workers import measure_workers
 from benchmarks.workload import Workload
-from relata.authorizer import Relata
+from relata.authorizer import ANSWERS_KEPT, Relata
 from relata.store import Store
 
 SMALLEST_SCALE = 0.002
@@ -70,10 +70,10 @@ class Bench:
             feed(store, made[len(written) :])
         return _took(f"write, {WRITE:,} relationships at a time", seconds, len(written))
 
-    def open(self) -> Relata:
-        """Open the database of the workload."""
+    def open(self, answers_kept: int = 0) -> Relata:
+        """Open the database of the workload; so that each answer is found, unless some are kept."""
         _ = self.writing  # which makes it
-        return Relata.open(self.url)
+        return Relata.open(self.url, answers_kept=answers_kept)
 
     def smaller(self, share: float) -> Bench:
         """The same with a share of the data, and rounds a third as long."""
@@ -111,9 +111,9 @@ def _loading(bench: Bench) -> list[Group]:
 
 
 def _checks(bench: Bench) -> list[Group]:
-    with bench.open() as relata:
+    with bench.open(ANSWERS_KEPT) as relata, bench.open() as finding:
         return [
-            in_process.measure_checks(relata, bench.workload, bench.plan),
+            in_process.measure_checks(relata, finding, bench.workload, bench.plan),
             in_process.measure_batches(relata, bench.workload, bench.plan),
         ]
 

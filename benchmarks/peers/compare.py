@@ -38,7 +38,7 @@ from benchmarks.measure import (
 from benchmarks.peers import PEERS, Open, Peer, Unable
 from benchmarks.plan import Plan, quick
 from benchmarks.workload import Asked, Workload
-from relata.authorizer import Relata
+from relata.authorizer import ANSWERS_KEPT, Relata
 
 T = TypeVar("T")
 
@@ -56,11 +56,12 @@ _LONG_CALL = 0.000_2
 
 
 class _Share(NamedTuple):
-    """A share of the data, and Relata on it."""
+    """A share of the data, and Relata on it, finding each answer and remembering answers."""
 
     relationships: int
     made: Workload
     relata: Relata
+    remembering: Relata
     whole: bool
 
 
@@ -107,7 +108,8 @@ class _Shares:
         folder = Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="relata-")))
         relata = open_loaded(folder / "share.db", workload.SCHEMA, made.relationships)
         self._held.enter_context(closing(relata))
-        return _Share(len(made.relationships), made, relata, whole=False)
+        remembering = self._held.enter_context(_remembering(relata))
+        return _Share(len(made.relationships), made, relata, remembering, whole=False)
 
 
 def measure_peers(
@@ -119,7 +121,8 @@ def measure_peers(
     """
     lines: list[Measurement] = []
     with ExitStack() as held:
-        whole = _Share(len(workload.relationships), workload, relata, whole=True)
+        remembering = held.enter_context(_remembering(relata))
+        whole = _Share(len(workload.relationships), workload, relata, remembering, whole=True)
         shares = _Shares(whole, plan, held)
         for name, open_ in peers.items():
             lines += _measure(name, open_, shares, plan)
@@ -216,11 +219,19 @@ def _lines(trial: _Trial, plan: Plan) -> Iterator[Measurement]:
         yield _line(trial, lookup, plan)
 
 
+def _remembering(relata: Relata) -> Relata:
+    """The same database, opened to remember answers."""
+    return Relata.open(str(relata.store.engine.url), answers_kept=ANSWERS_KEPT)
+
+
 def _checks(trial: _Trial) -> Iterator[_Question[Asked]]:
-    relata, peer = trial.share.relata, trial.peer
+    relata, remembering, peer = trial.share.relata, trial.share.remembering, trial.peer
 
     def ours(asked: Asked) -> bool:
         return relata.check(asked.document, "view", asked.user).allowed
+
+    def ours_again(asked: Asked) -> bool:
+        return remembering.check(asked.document, "view", asked.user).allowed
 
     def theirs(asked: Asked) -> bool:
         return peer.check(asked.document, "view", asked.user)
@@ -228,8 +239,14 @@ def _checks(trial: _Trial) -> Iterator[_Question[Asked]]:
     def right(asked: Asked, answer: object) -> bool:
         return answer is asked.allowed
 
-    yield _Question("check, allowed", ours, theirs, trial.share.made.allowed, right)
-    yield _Question("check, denied", ours, theirs, trial.share.made.denied, right)
+    for name, asked in (
+        ("check, allowed", trial.share.made.allowed),
+        ("check, denied", trial.share.made.denied),
+    ):
+        yield _Question(name, ours, theirs, asked, right)
+        for question in asked:
+            ours_again(question)
+        yield _Question(f"{name}, of remembered answers", ours_again, theirs, asked, right)
 
 
 def _lookups(trial: _Trial, plan: Plan) -> Iterator[_Question[str]]:

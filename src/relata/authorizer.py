@@ -86,6 +86,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+ANSWERS_KEPT = 100_000
+"""Answers that are remembered if nothing else is said."""
 _STEPS_AT_ONCE = 2_000
 """Relationships that a check may follow where it must not take long."""
 
@@ -100,6 +102,7 @@ class Relata:
         limits: Limits,
         question_only: frozenset[str],
         follow_seconds: float | None,
+        answers_kept: int = ANSWERS_KEPT,
     ) -> None:
         self.store = store
         self.limits = limits
@@ -114,6 +117,7 @@ class Relata:
             question_only=question_only,
             follow_seconds=follow_seconds,
             steps_at_once=min(_STEPS_AT_ONCE, limits.work.check_steps),
+            answers_kept=answers_kept,
         )
 
     @classmethod
@@ -125,6 +129,7 @@ class Relata:
         limits: Limits | None = None,
         question_only: Iterable[str] | None = None,
         follow_seconds: float | None = 0.01,
+        answers_kept: int = ANSWERS_KEPT,
     ) -> Relata:
         """Open a database, made and migrated as needed, and load its relationships.
 
@@ -133,7 +138,8 @@ class Relata:
         from the stored one. `question_only` names relations (`organization#chosen_by`) that come
         with a question and can't be stored; it is kept in the database and holds for everybody
         who opens it, and may grow and never shrink. The graph follows other processes' writes
-        every `follow_seconds`, or not at all with None.
+        every `follow_seconds`, or not at all with None. Up to `answers_kept` answers of plain
+        checks are remembered until the next write, at some 170 bytes each.
 
         Raises StoreError, SchemaError, and InvalidArgumentError where the schema's file cannot be
         read.
@@ -145,6 +151,7 @@ class Relata:
                 limits=limits or Limits(),
                 question_only=agree_on_question_only(store, question_only),
                 follow_seconds=follow_seconds,
+                answers_kept=answers_kept,
             )
         except BaseException:
             store.close()
@@ -548,14 +555,18 @@ class Relata:
         cursor: str | None = None,
     ) -> ResourcesResult:
         """The ids of all resources of a type that the subject has the permission on."""
+        asked = ("resources", resource_type, permission, subject, limit, cursor)
+        plain = isinstance(subject, str) and _is_plain(consistency, context, contextual)
+        if plain and isinstance(known := self._replica.remembered(asked), ResourcesResult):
+            return ResourcesResult(known.resource_ids, known.looked_up_at, known.cursor)
         asking = subject_of(subject)
-        known = self._requests.contextual(contextual)
+        parsed = self._requests.contextual(contextual)
         question = question_digest(
             "resources",
             resource_type,
             permission,
             asking,
-            sorted(known),
+            sorted(parsed),
             self._requests.context_key(context),
         )
         consistency, after, kept = self._page(consistency, limit, cursor, question)
@@ -566,18 +577,21 @@ class Relata:
                 lambda session: session.lookup_resources(resource_type, permission, asking),
                 consistency,
                 context,
-                known,
+                parsed,
                 (asking,),
             )
         page, more = _cut(_merged(found.ids, found.conditional), after, limit)
         if more:
             self._lists.keep(question, revision, found, len(found.ids) + len(found.conditional))
-        return ResourcesResult(
+        result = ResourcesResult(
             _without(page, found.conditional),
             self._zed_token(revision),
             _next_cursor(question, revision, page, more),
             {id_: found.conditional[id_] for id_ in page if id_ in found.conditional},
         )
+        if plain and found.lasting:
+            self._replica.remember(asked, result, len(page), revision)
+        return result
 
     def lookup_subjects(
         self,
@@ -598,15 +612,22 @@ class Relata:
         `group:...#member`. A page has the next `limit` ids, be they of subjects that have the
         permission, have it on a condition, or are excluded.
         """
+        asked = ("subjects", resource, permission, subject_type, subject_relation, limit, cursor)
+        plain = isinstance(resource, str) and _is_plain(consistency, context, contextual)
+        if plain and isinstance(known := self._replica.remembered(asked), SubjectsResult):
+            ids, excluded_ids = known.subject_ids, known.excluded_ids
+            return SubjectsResult(
+                ids, known.wildcard, excluded_ids, known.looked_up_at, known.cursor
+            )
         object_ = object_of(resource)
-        known = self._requests.contextual(contextual)
+        parsed = self._requests.contextual(contextual)
         question = question_digest(
             "subjects",
             object_,
             permission,
             subject_type,
             subject_relation,
-            sorted(known),
+            sorted(parsed),
             self._requests.context_key(context),
         )
         consistency, after, kept = self._page(consistency, limit, cursor, question)
@@ -619,7 +640,7 @@ class Relata:
                 ),
                 consistency,
                 context,
-                known,
+                parsed,
                 (),
             )
         excluded = frozenset(found.excluded_ids)
@@ -627,7 +648,7 @@ class Relata:
         if more:
             size = len(found.ids) + len(found.conditional) + len(excluded)
             self._lists.keep(question, revision, found, size)
-        return SubjectsResult(
+        result = SubjectsResult(
             _without(page, found.conditional, excluded),
             found.wildcard,
             tuple(id_ for id_ in page if id_ in excluded),
@@ -636,6 +657,9 @@ class Relata:
             {id_: found.conditional[id_] for id_ in page if id_ in found.conditional},
             found.wildcard_waits_for,
         )
+        if plain and found.lasting:
+            self._replica.remember(asked, result, len(page), revision)
+        return result
 
     def lookup_permissions(
         self,
@@ -840,6 +864,13 @@ def _check_result(answer: Answer, checked_at: str) -> CheckResult:
     if isinstance(answer, frozenset):
         return CheckResult(Permissionship.CONDITIONAL, checked_at, tuple(sorted(answer)))
     return CheckResult(_ALLOWED[answer], checked_at)
+
+
+def _is_plain(
+    consistency: Consistency, context: Context, contextual: Iterable[Relationship | str]
+) -> bool:
+    """Whether a question brings nothing of its own."""
+    return not context and contextual in ((), []) and consistency == MINIMIZE_LATENCY
 
 
 def _merged(ids: Sequence[str], *further: Collection[str]) -> Sequence[str]:

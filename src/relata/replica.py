@@ -100,13 +100,15 @@ class Replica:
         question_only: frozenset[str],
         follow_seconds: float | None,
         steps_at_once: int,
+        answers_kept: int,
     ) -> None:
         self._store = store
         self._steps_at_once = steps_at_once
+        self._answers_kept = answers_kept
         self._keys = keys
         self.question_only = question_only
         self._graph = Resident()
-        self.current = Current(None, None, 0, Memory())
+        self.current = Current(None, None, 0, Memory(0))
         self._engines: dict[int, Engine] = {}
         self._turns = Turns()
         self._refresh_lock = threading.Lock()
@@ -157,6 +159,17 @@ class Replica:
                 return None
             raise
         return (answer, revision) if memory.sequence == sequence else None
+
+    def remembered(self, question: tuple[object, ...]) -> object | None:
+        """The list that a question finds at the graph's revision; None where that has to be waited
+        for, or is not remembered."""
+        return None if self.texts is None else self.current.memory.answers.lists.get(question)
+
+    def remember(
+        self, question: tuple[object, ...], found: object, size: int, revision: int
+    ) -> None:
+        """Remember a list of so many items that a question has found at a revision."""
+        self.current.memory.keep_list(revision, question, found, size)
 
     def _ask_the_past(self, question: Ask[T], revision: int) -> T:
         """Ask at an earlier revision: of the graph, with what has changed since undone, or of
@@ -213,17 +226,17 @@ class Replica:
         prepared = self._graph.prepare((it.added, it.relationship) for it in changes)
         touched = prepared.touched()
         current = self.current
-        following = current if schema_revision is None else self._at_schema(schema_revision)
-        with self._turns.taken() as turn, current.memory.writing():
+        following = current
+        if schema_revision is not None:
+            following = self._at_schema(schema_revision, Memory(revision, self._answers_kept))
+        with self._turns.taken() as turn, current.memory.writing(revision):
             self._graph.commit(prepared, revision, kept=turn.waiting_views())
-            following.memory.revision = revision
             if following is not current:
                 current.memory.retire()
                 self.current = following
                 self._open_texts()
             elif current.engine is not None and current.view is not None:
                 current.engine.forget(current.memory, current.view, touched)
-        current.memory.dispose()
 
     def collect_expired(self) -> int:
         """Remove the relationships that have expired; return how many."""
@@ -248,8 +261,9 @@ class Replica:
         state, rows = self._store.live()
         self._graph.load(rows, revision=state.head)
         if state.schema_revision:
-            self.current = self._at_schema(state.schema_revision)
-        self.current.memory.revision = state.head
+            self.current = self._at_schema(
+                state.schema_revision, Memory(state.head, self._answers_kept)
+            )
         self._open_texts()
         self._keys.refresh(state.keys_version)
 
@@ -275,12 +289,12 @@ class Replica:
             )
         return engine
 
-    def _at_schema(self, revision: int) -> Current:
+    def _at_schema(self, revision: int, memory: Memory) -> Current:
         engine = self._engine_at(revision)
         present = self.current.engine
         if present is not None:
             engine.prepare_as(present)
-        return Current(engine, self._view_of(engine), revision, Memory())
+        return Current(engine, self._view_of(engine), revision, memory)
 
     def _view_of(self, engine: Engine) -> View:
         """The graph as an engine reads it, blind to stored choices: a choice comes with its

@@ -25,8 +25,6 @@ class Turns:
         self._lock = threading.Lock()
         self._paused: dict[int, View] = {}
         self._waiting = 0
-        self.pauses = 0
-        """How often long questions have let others in."""
 
     @contextmanager
     def taken(self) -> Iterator[Turn]:
@@ -58,7 +56,6 @@ class Turn:
     def pause(self, view: View) -> None:
         """Let others have a turn, and keep a view, with its family, as it is meanwhile."""
         turns = self._turns
-        turns.pauses += 1
         turns._paused[id(self)] = view
         self.is_held = False
         turns._lock.release()

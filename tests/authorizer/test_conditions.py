@@ -306,6 +306,8 @@ def test_an_expiration_is_judged_when_it_is_asked(relata: Relata) -> None:
     )
     relata.write([anne])
     assert relata.check("document:a", "view", "user:anne").allowed
+    assert relata.lookup_resources("document", "view", "user:anne").resource_ids == ("a",)
+    assert relata.lookup_subjects("document:a", "view", "user").subject_ids == ("anne",)
     assert anne.expires_at is not None
     while datetime.now(UTC) < anne.expires_at:
         pass

@@ -20,9 +20,10 @@ from relata.caveats import Outcome
 from relata.engine import Answer, Engine, FoundResources, Session, check
 from relata.engine.check import Check, Checks, Run
 from relata.engine.conditions import Conditions
-from relata.engine.flat import Closure
+from relata.engine.flat import Closure, Flats, State
 from relata.engine.lookup_resources import BackwardSearch
 from relata.engine.lookup_subjects import SubjectSet, SubjectSets
+from relata.engine.memory import Memory
 from relata.engine.plan import Direct, Name, Plan, Public, Same, Term, _Terms
 from relata.engine.reading import HOPEFULLY, SURELY, Reading
 from relata.engine.solve import Equation, Fixed, Key, solve
@@ -451,6 +452,40 @@ def memory_is_shared_between_readings(patch: Patch) -> None:
     patch.setattr(Checks, "_key", merged)
 
 
+def answers_outlive_a_write(patch: Patch) -> None:
+    """What was answered at one revision is answered at the next."""
+
+    def begin(self: Memory, revision: int) -> None:
+        self.answers.revision = revision
+
+    patch.setattr(Memory, "_begin_answers", begin)
+
+
+def closures_outlive_a_write(patch: Patch) -> None:
+    """A subject stays in the groups that it was in."""
+    patch.setattr(Closure, "forget", lambda *_: None)
+
+
+def flats_outlive_a_write(patch: Patch) -> None:
+    """What was written at a node stays there."""
+    patch.setattr(Flats, "_forget_above", lambda *_: True)
+
+
+def only_the_node_written_to_is_forgotten(patch: Patch) -> None:
+    """The flats of what leads to it are not."""
+    forget = Flats._forget_above
+
+    def forget_there(
+        self: Flats, memory: Memory, view: View, pending: list[tuple[State, int]]
+    ) -> bool:
+        with pytest.MonkeyPatch.context() as inner:
+            for state, _ in pending:
+                inner.setattr(state, "sources", [])
+            return forget(self, memory, view, pending)
+
+    patch.setattr(Flats, "_forget_above", forget_there)
+
+
 COMMON: Sequence[Mutant] = (
     intersection_is_a_union,
     exclusion_is_ignored,
@@ -493,6 +528,14 @@ CONDITIONAL: Sequence[Mutant] = (
     memory_is_shared_between_readings,
 )
 """What worlds with caveats and expirations find soon."""
+
+FORGETFUL: Sequence[Mutant] = (
+    answers_outlive_a_write,
+    closures_outlive_a_write,
+    flats_outlive_a_write,
+    only_the_node_written_to_is_forgotten,
+)
+"""What a few writes between questions find."""
 
 RARE: Sequence[Mutant] = (
     all_skips_types_without_the_target,

@@ -11,13 +11,14 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, Phase, find, settings
 
+from tests.engine.test_memory import wrongly_remembered
 from tests.engine.test_shapes import (
     BUILT_ON_IT,
     operator_shapes,
     shape_disagreements,
     undefined_shape,
 )
-from tests.mutants.mutants import COMMON, CONDITIONAL, RARE, Mutant
+from tests.mutants.mutants import COMMON, CONDITIONAL, FORGETFUL, RARE, Mutant
 from tests.reference.engine_answers import world_disagreements
 from tests.strategies import World, worlds
 
@@ -47,6 +48,18 @@ def test_a_random_world_with_caveats_finds(mutant: Mutant, monkeypatch: pytest.M
     """The same, in worlds whose relationships may not hold."""
     mutant(monkeypatch)
     find(worlds(traits=True), differs, settings=enough, random=Random(0))
+
+
+@pytest.mark.parametrize("mutant", FORGETFUL, ids=lambda mutant: mutant.__name__)
+def test_a_write_between_questions_finds(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some world is answered by what a write has made untrue."""
+    mutant(monkeypatch)
+    find(
+        worlds(),
+        lambda world: next(wrongly_remembered(world, Random(0)), None) is not None,
+        settings=enough,
+        random=Random(0),
+    )
 
 
 @pytest.mark.parametrize("mutant", RARE, ids=lambda mutant: mutant.__name__)

@@ -102,7 +102,7 @@ class EngineUnderTest:
     ) -> None:
         self._engine = Engine(schema)
         self._graph = Resident()
-        self._memory = Memory()
+        self._memory = Memory(0, most_answers=1_000)
         self._context = context
         self._graph.apply((True, relationship) for relationship in relationships)
         self._view = self._graph.view(self._engine.kinds)
@@ -139,7 +139,7 @@ class EngineUnderTest:
     ) -> None:
         """Change the graph, as a replica does; `kept` views stay as they are."""
         prepared = self._graph.prepare(changes)
-        with self._memory.writing():
+        with self._memory.writing(1):
             self._graph.commit(prepared, self._graph.revision + 1, kept=kept)
             self._engine.forget(self._memory, self._view, prepared.touched())
 

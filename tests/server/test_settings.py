@@ -46,6 +46,7 @@ def test_every_setting_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) 
         "max_body_bytes": 5,
         "max_import_bytes": 50,
         "poll_interval": 1.5,
+        "answers_kept": 6,
         "log_level": "error",
     }
     assert wanted.keys() == Settings.model_fields.keys()
@@ -83,6 +84,7 @@ def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPat
         ("port", "many", "whole number"),
         ("port", "70000", "less than or equal to 65535"),
         ("poll_interval", "0", "greater than 0"),
+        ("answers_kept", "-1", "greater than or equal to 0"),
         ("workers", "0", "greater than or equal to 1"),
         ("max_body_bytes", "0", "greater than or equal to 1"),
         ("log_level", "loud", "debug"),

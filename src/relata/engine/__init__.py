@@ -363,7 +363,9 @@ class Session:
         try:
             found = lookup_resources(plan, checks, run, number)
             if not run.met_unknown or number not in plan.uncertain:
-                return FoundResources(self._ids(run, resource_type, found))
+                return FoundResources(
+                    self._ids(run, resource_type, found), lasting=number not in plan.conditional
+                )
             surely: list[int] = []
             waiting: dict[int, frozenset[str]] = {}
             for piece in spent_pieces(found, run.spend):
@@ -399,6 +401,7 @@ class Session:
                     self._ids(run, subject_type, surely.nodes),
                     surely.wildcard,
                     self._ids(run, subject_type, surely.excluded),
+                    lasting=number not in plan.conditional,
                 )
             return self._conditionally(plan, checks, run, number, node, found)
         except RecursionError:

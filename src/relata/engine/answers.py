@@ -25,10 +25,15 @@ Answer = bool | frozenset[str]
 
 
 class FoundResources(msgspec.Struct, frozen=True):
-    """Which resources: the ids allowed and, by id, what the conditional ones wait for."""
+    """Which resources: the ids allowed and, by id, what the conditional ones wait for.
+
+    It is `lasting` where no caveat and no expiration can be reached: true as long as the graph is
+    what it is.
+    """
 
     ids: tuple[str, ...]
     conditional: Mapping[str, tuple[str, ...]] = {}
+    lasting: bool = False
 
 
 class FoundSubjects(msgspec.Struct, frozen=True):
@@ -36,7 +41,7 @@ class FoundSubjects(msgspec.Struct, frozen=True):
 
     These ids; the conditional ids, each with what it waits for; and, with `wildcard`, everybody
     else but the excluded. `wildcard_waits_for` is None unless everybody else has it on a
-    condition.
+    condition. For `lasting` see FoundResources.
     """
 
     ids: tuple[str, ...]
@@ -44,6 +49,7 @@ class FoundSubjects(msgspec.Struct, frozen=True):
     excluded_ids: tuple[str, ...] = ()
     conditional: Mapping[str, tuple[str, ...]] = {}
     wildcard_waits_for: tuple[str, ...] | None = None
+    lasting: bool = False
 
 
 class FoundPermissions(msgspec.Struct, frozen=True):

@@ -208,7 +208,7 @@ class Closure:
             return
         held_by = memory.tables[self.table]
         if any(kind == public for _, public in self._publics):
-            memory.clear(self.table)
+            memory.tables.drop(self.table)
             return
         if any(kind == direct for _, direct in self._directs):
             for _, subject in touched:
@@ -217,7 +217,7 @@ class Closure:
         if targets is None:
             return
         if targets != {self._number} or len(held_by) > _MOST_LOOKED_THROUGH:
-            memory.clear(self.table)
+            memory.tables.drop(self.table)
             return
         within = {subject for _, subject in touched}
         for subject, held in list(held_by.items()):
@@ -542,7 +542,7 @@ class Flats:
                     pending += [(state, resource) for resource, _ in edges]
         if not self._forget_above(memory, view, pending):
             for state in states:
-                memory.clear(state.table)
+                memory.tables.drop(state.table)
 
     def _forget_above(self, memory: Memory, view: View, pending: list[tuple[State, int]]) -> bool:
         """Forget the flats of nodes and of all that lead to them; whether they are few enough."""
@@ -551,7 +551,7 @@ class Flats:
             if len(seen) > _MOST_FORGOTTEN:
                 return False
             state, node = pending.pop()
-            memory.forget(state.table, node)
+            memory.tables[state.table].pop(node, None)
             for kind, source in state.sources:
                 others = view.reverse[kind].get(node) or ()
                 if len(others) > _MOST_FORGOTTEN:

@@ -1,43 +1,74 @@
 """What is remembered of a graph from question to question, and when it must be forgotten.
 
 A `Memory` belongs to one engine over one graph. It has tables of things found (`flat.py` says
-which), each by a node, and no answers. Questions read it without a lock, and beside a write: a
-write makes the `sequence` odd before it changes the graph, takes away what it has made untrue, and
-makes it even again. What a question has found may be kept only while the sequence is what it was
-when the question began, so nothing that rests on a graph between two revisions ever stays.
+which), each by a node, which outlive the writes that do not touch them; and the answers of one
+revision, which go with it. Questions read it without a lock, and beside a write: a write makes the
+`sequence` odd before it changes the graph, takes away what it has made untrue, and makes it even
+again. What a question has found may be kept only while the sequence is what it was when the
+question began, so nothing that rests on a graph between two revisions ever stays.
+
+Much may be dropped at once, and to free it takes long. So it is freed little by little, somewhat
+faster than new things are kept.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
-
-from relata.slices import let_others_run
 
 _MOST_KEPT = 4_000_000
 """Integers in all tables together, about 20 bytes each with what is around them."""
-ENTRY = 10
+_ENTRY = 10
 """What an entry takes beside the integers in it."""
+_FREED_AT_ONCE = 4
+_LISTS_AT_LEAST = 10
+"""Into how many lists as long as one the bound on all of them must be dividable."""
+
+
+class Dropped(list[dict[Any, Any]]):
+    """What is no longer used and has yet to be freed."""
+
+    def free_some(self) -> None:
+        """Free a few entries."""
+        try:
+            dropped = self[-1]
+            for _ in range(_FREED_AT_ONCE):
+                dropped.popitem()
+        except KeyError:  # it is empty
+            with suppress(ValueError):  # another thread has found out too
+                self.remove(dropped)
+        except IndexError:  # there is none
+            pass
 
 
 class Tables(dict[int, dict[int, Any]]):
-    """By their numbers; one that is asked for is there. Those that were dropped may be large, and
-    are freed when there is time."""
+    """By their numbers; one that is asked for is there."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropped: Dropped) -> None:
         super().__init__()
-        self.dropped: list[dict[int, Any]] = []
+        self._dropped = dropped
 
     def drop(self, number: int) -> None:
         """Put an empty table in the place of one."""
-        dropped = self.pop(number, None)
-        if dropped:
-            self.dropped.append(dropped)
+        table = self.pop(number, None)
+        if table:
+            self._dropped.append(table)
 
     def __missing__(self, number: int) -> dict[int, Any]:
         return self.setdefault(number, {})
+
+
+class Answers(dict[tuple[str, str, str], bool]):
+    """Answers to plain checks, by resource, permission and subject, at one revision; and lists, by
+    what the question is made of."""
+
+    def __init__(self, revision: int) -> None:
+        super().__init__()
+        self.revision = revision
+        self.lists: dict[tuple[object, ...], object] = {}
+        self.listed = 0
 
 
 class Recall:
@@ -56,13 +87,16 @@ class Recall:
 
 
 class Memory:
-    """Tables of what was found, each by a node."""
+    """Tables of what was found, each by a node, and answers, of a graph at a revision."""
 
-    def __init__(self) -> None:
+    def __init__(self, revision: int, most_answers: int = 0) -> None:
         self.sequence = 0
-        self.revision = 0
-        """The revision of the graph, for whoever has seen that the sequence is even."""
-        self.tables = Tables()
+        self.most_answers = most_answers
+        self._dropped = Dropped()
+        self.tables = Tables(self._dropped)
+        self.answers = Answers(revision)
+        """Of the graph's revision, for whoever has seen an even sequence before and the same one
+        after; and in any case of the revision that they name."""
         self._lock = threading.Lock()
         self._retired = False
         self._kept = 0
@@ -73,16 +107,50 @@ class Memory:
         with self._lock:
             if sequence & 1 or self.sequence != sequence:
                 return
-            self._kept += ENTRY + size
+            self._kept += _ENTRY + size
             if self._kept > _MOST_KEPT:
                 for number in list(self.tables):
                     self.tables.drop(number)
-                self._kept = ENTRY + size
+                self._kept = _ENTRY + size
             self.tables[table][node] = found
+        self._dropped.free_some()
+
+    def keep_answer(self, answers: Answers, question: tuple[str, str, str], allowed: bool) -> None:
+        """Remember an answer among those of its revision."""
+        if len(answers) >= self.most_answers:
+            with self._lock:
+                if answers and self.answers is answers:
+                    self._begin_answers(answers.revision)
+            return
+        answers[question] = allowed
+        if self._dropped:
+            self._dropped.free_some()
+
+    def keep_list(
+        self, revision: int, question: tuple[object, ...], found: object, size: int
+    ) -> None:
+        """Remember a list of so many items that a question has found at a revision, if that is
+        still the graph's, and if the list is not long."""
+        answers, size = self.answers, _ENTRY + size
+        if answers.revision != revision or size * _LISTS_AT_LEAST > self.most_answers:
+            return
+        if answers.listed + size > self.most_answers:
+            with self._lock:
+                if self.answers is answers:
+                    self._begin_answers(revision)
+            return
+        answers.lists[question] = found
+        answers.listed += size
+        self._dropped.free_some()
+
+    def _begin_answers(self, revision: int) -> None:
+        self._dropped.extend(some for some in (self.answers, self.answers.lists) if some)
+        self.answers = Answers(revision)
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Around a change of the graph, and the forgetting that it needs. One at a time."""
+    def writing(self, revision: int) -> Iterator[None]:
+        """Around a change of the graph to a revision, and the forgetting that it needs. One at a
+        time."""
         with self._lock:
             self.sequence += 1
         try:
@@ -91,26 +159,11 @@ class Memory:
             self.tables.clear()  # what was to be forgotten may not have been
             raise
         finally:
-            if not self._retired:
-                with self._lock:
+            with self._lock:
+                self._begin_answers(revision)
+                if not self._retired:
                     self.sequence += 1
 
     def retire(self) -> None:
         """In `writing`, never be even again: another memory has taken this one's place."""
         self._retired = True
-
-    def forget(self, table: int, node: int) -> None:
-        """Forget what is remembered of a node, in `writing`."""
-        self.tables[table].pop(node, None)
-
-    def clear(self, table: int) -> None:
-        """Forget a whole table, in `writing`."""
-        self.tables.drop(table)
-
-    def dispose(self) -> None:
-        """Free what was forgotten, which may be much, while others run."""
-        while self.tables.dropped:
-            table = self.tables.dropped.pop()
-            for number in range(len(table)):
-                table.popitem()
-                let_others_run(number)

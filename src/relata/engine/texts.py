@@ -7,6 +7,8 @@ can be reached. For everything else the answer is None, and a session has to be 
 
 from __future__ import annotations
 
+from contextlib import suppress
+from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
 from relata.engine.check import Check, Run
@@ -36,6 +38,7 @@ class TextChecks:
         self._steps = steps
         self._forward = view.forward
         self._nodes = view.names.nodes
+        self._texts = view.names.texts
         self._types = view.names.types
         self._checks: dict[tuple[str, int, int], _Checks] = {}
 
@@ -46,7 +49,20 @@ class TextChecks:
         meets a write.
         """
         memory = self._memory
-        sequence, revision = memory.sequence, memory.revision
+        sequence = memory.sequence
+        answers = memory.answers
+        question = (resource, permission, subject)
+        allowed = answers.get(question)
+        if allowed is None:
+            allowed = self._find(question, sequence)
+            if allowed is None or memory.sequence != sequence:
+                return None
+            if memory.most_answers:
+                memory.keep_answer(answers, self._own(question), allowed)
+        return allowed, answers.revision
+
+    def _find(self, question: tuple[str, str, str], sequence: int) -> bool | None:
+        resource, permission, subject = question
         node, asking = self._nodes.get(resource), self._nodes.get(subject)
         if sequence & 1 or node is None or asking is None:
             return None
@@ -57,24 +73,18 @@ class TextChecks:
             return None
         by_memory, following = checks
         try:
-            if by_memory is None:
-                allowed = following(self._run(asking, sequence), node)
-            else:
-                allowed = by_memory(self._forward, memory.tables, asking, node, None)
-        except NotRememberedError:
-            return self._follow(following, asking, node, sequence, revision)
+            if by_memory is not None:
+                with suppress(NotRememberedError):
+                    return by_memory(self._forward, self._memory.tables, asking, node, None)
+            return following(self._run(asking, sequence), node)
         except (RuntimeError, LimitExceededError):  # a set that a write changes; recursion
             return None
-        return (allowed, revision) if memory.sequence == sequence else None
 
-    def _follow(
-        self, following: Check, asking: int, node: int, sequence: int, revision: int
-    ) -> tuple[bool, int] | None:
-        try:
-            allowed = following(self._run(asking, sequence), node)
-        except (RuntimeError, LimitExceededError):
-            return None
-        return (allowed, revision) if self._memory.sequence == sequence else None
+    def _own(self, question: tuple[str, str, str]) -> tuple[str, str, str]:
+        """The question in the graph's own texts, so that no other needs to be kept."""
+        resource, permission, subject = question
+        texts, nodes = self._texts, self._nodes
+        return texts[nodes[resource]], intern(permission), texts[nodes[subject]]
 
     def _run(self, asking: int, sequence: int) -> Run:
         return Run(self._view, asking, self._steps, recall=Recall(self._memory, sequence))

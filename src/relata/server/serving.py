@@ -48,7 +48,11 @@ def serve(
     with contextlib.ExitStack() as closing:
         with without_long_pauses():
             authorizer = closing.enter_context(
-                Relata.open(settings.database, follow_seconds=settings.poll_interval)
+                Relata.open(
+                    settings.database,
+                    follow_seconds=settings.poll_interval,
+                    answers_kept=settings.answers_kept,
+                )
             )
             tokens = token_service(authorizer, settings)
             if tokens is not None:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, PlainValidator, SecretStr, Validatio
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from relata.authorizer import ANSWERS_KEPT
 from relata.errors import InvalidArgumentError, RelataError
 from relata.server.problems import validation_message
 from relata.server.rate_limits import ADDRESS_REQUESTS_PER_MINUTE, CLIENT_REQUESTS_PER_MINUTE
@@ -78,6 +79,7 @@ class Settings(BaseSettings):
     max_import_bytes: Annotated[int, Field(ge=1)] = 1024 * 1024 * 1024
     """How large the body of an import may be, which is read as it arrives."""
     poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.005
+    answers_kept: Annotated[int, Field(ge=0, le=100_000_000)] = ANSWERS_KEPT
     """How often to look whether other processes have written, in seconds; what they have is then
     taken in at once."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
