@@ -8,7 +8,7 @@ the graph has it before the write returns.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -587,7 +587,7 @@ class Relata:
             _without(page, found.conditional),
             self._zed_token(revision),
             _next_cursor(question, revision, page, more),
-            {id_: found.conditional[id_] for id_ in page if id_ in found.conditional},
+            _within(page, found.conditional),
         )
         if plain and found.lasting:
             self._replica.remember(asked, result, len(page), revision)
@@ -651,10 +651,10 @@ class Relata:
         result = SubjectsResult(
             _without(page, found.conditional, excluded),
             found.wildcard,
-            tuple(id_ for id_ in page if id_ in excluded),
+            tuple(id_ for id_ in page if id_ in excluded) if excluded else (),
             self._zed_token(revision),
             _next_cursor(question, revision, page, more),
-            {id_: found.conditional[id_] for id_ in page if id_ in found.conditional},
+            _within(page, found.conditional),
             found.wildcard_waits_for,
         )
         if plain and found.lasting:
@@ -888,6 +888,14 @@ def _without(ids: tuple[str, ...], *others: Collection[str]) -> tuple[str, ...]:
     for left_out in filter(None, others):
         ids = tuple(id_ for id_ in ids if id_ not in left_out)
     return ids
+
+
+def _within(
+    ids: Iterable[str], conditional: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    if not conditional:
+        return {}
+    return {id_: conditional[id_] for id_ in ids if id_ in conditional}
 
 
 def _cut(ids: Sequence[str], after: str, limit: int | None) -> tuple[tuple[str, ...], bool]:

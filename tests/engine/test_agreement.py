@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from relata import Relata
-from relata.engine import Engine, Session, WorkLimits, check, pieces
+from relata.engine import Engine, Session, WorkLimits, check, nodes, pieces
 from relata.engine.lookup_resources import BackwardSearch
+from relata.engine.nodes import Nodes
 from relata.engine.ways import Part
 from relata.graph import snapshot_view
 from relata.relationships import ObjectRef, Relationship, SubjectRef, delete, touch
@@ -113,11 +114,13 @@ def test_lookups_in_small_pieces_answer_the_same(world: World) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "PIECE", 2)
         patch.setattr(pieces, "_SMALL_PIECE", 1)
+        patch.setattr(nodes, "_MOST_TOGETHER", 1)
+        patch.setattr(nodes, "_SHARD_BITS", 1)
         patch.setattr(BackwardSearch, "_worth_searching", searched)
         assert next(world_disagreements(world), None) is None
 
 
-def searched(self: BackwardSearch, part: Part, width: int) -> set[int] | None:
+def searched(self: BackwardSearch, part: Part, width: int) -> Nodes | None:
     """All nodes that a part is true of, however few are to be compared with them."""
     return self._find(part.term) if part.exact and width else None
 

@@ -24,6 +24,7 @@ from relata.engine.flat import Closure, Flats, State
 from relata.engine.lookup_resources import BackwardSearch
 from relata.engine.lookup_subjects import SubjectSet, SubjectSets
 from relata.engine.memory import Memory
+from relata.engine.nodes import Nodes
 from relata.engine.plan import Direct, Name, Plan, Public, Same, Term, _Terms
 from relata.engine.reading import HOPEFULLY, SURELY, Reading
 from relata.engine.solve import Equation, Fixed, Key, solve
@@ -250,7 +251,7 @@ def lookup_of_resources_forgets_wildcards(patch: Patch) -> None:
     """A resource that is public is not listed for a subject that is not named there."""
     coming = BackwardSearch._coming
 
-    def private(self: BackwardSearch, place: Place, found: Sequence[set[int]]) -> set[int]:
+    def private(self: BackwardSearch, place: Place, found: Sequence[Nodes]) -> Nodes:
         return coming(self, structs.replace(place, public=()), found)
 
     patch.setattr(BackwardSearch, "_coming", private)
@@ -261,7 +262,7 @@ def lookup_of_resources_stops_after_one_round(patch: Patch) -> None:
     go_round = BackwardSearch._go_round
 
     def once(
-        self: BackwardSearch, group: Group, places: Sequence[Place], found: Sequence[set[int]]
+        self: BackwardSearch, group: Group, places: Sequence[Place], found: Sequence[Nodes]
     ) -> None:
         go_round(self, structs.replace(group, inside={}), places, found)
 

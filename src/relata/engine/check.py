@@ -29,6 +29,7 @@ from relata.engine.estimates import Estimators
 from relata.engine.flat import ByMemory, Closure, Flats, within
 from relata.engine.lookup_resources import BackwardSearch
 from relata.engine.memory import Memory, Recall
+from relata.engine.nodes import Nodes
 from relata.engine.plan import (
     AllOf,
     AnyOf,
@@ -86,7 +87,7 @@ class Run:
     )
 
     conditions: Conditions
-    found: dict[int, set[int]]
+    found: dict[int, Nodes]
     fruitful: set[int]
     known: dict[int, dict[int, bool]]
     missing: dict[tuple[int, int, bool], Missing[RelataError]]
@@ -384,7 +385,7 @@ class Checks:
 
         return through
 
-    def found_backwards(self, run: Run, number: int, width: int) -> set[int] | None:
+    def found_backwards(self, run: Run, number: int, width: int) -> Nodes | None:
         """All nodes that a name is true of, where those are fewer than the `width` nodes to ask.
 
         A product may have ten thousand subscribers and the question be about one of them. What is

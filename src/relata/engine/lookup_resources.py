@@ -11,10 +11,11 @@ data. A node that rests on an unknown caveat is passed on too: found is what is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from typing import TYPE_CHECKING
 
 from relata.engine.estimates import Estimates
+from relata.engine.nodes import Nodes
 from relata.engine.pieces import in_both, in_one, neighbours, pieces, put, spent_pieces
 from relata.engine.plan import Call, Plan, Term
 from relata.engine.ways import Group, Part, Place
@@ -33,7 +34,7 @@ _STEPS_A_NODE = 16
 up: what is found is an estimate."""
 
 
-def lookup_resources(plan: Plan, checks: Checks, run: Run, number: int) -> set[int]:
+def lookup_resources(plan: Plan, checks: Checks, run: Run, number: int) -> Nodes:
     """The nodes of all resources that have, or may have, the run's subject in the name."""
     return BackwardSearch(plan, checks, run).find(number)
 
@@ -47,15 +48,15 @@ class BackwardSearch:
         self._run = run
         self._reverse = run.view.reverse
         self._estimates = Estimates(checks.estimators, run.view, run.subject)
-        self._searched: dict[Term, set[int] | None] = {}
+        self._searched: dict[Term, Nodes | None] = {}
 
-    def find(self, wanted: int) -> set[int]:
+    def find(self, wanted: int) -> Nodes:
         """All nodes that have the subject in the wanted name, or may have it."""
         return self._find(Call(wanted))
 
-    def _find(self, wanted: Term) -> set[int]:
+    def _find(self, wanted: Term) -> Nodes:
         ways = self._checks.ways.to(wanted, self._rarest)
-        found: list[set[int]] = [set() for _ in ways.places]
+        found = [Nodes() for _ in ways.places]
         for group in ways.groups:
             if group.inside:
                 self._go_round(group, ways.places, found)
@@ -65,10 +66,10 @@ class BackwardSearch:
                 found[at] = self._satisfying(place.parts, self._coming(place, found))
         return found[ways.wanted]
 
-    def _coming(self, place: Place, found: Sequence[set[int]]) -> set[int]:
+    def _coming(self, place: Place, found: Sequence[Nodes]) -> Nodes:
         """What comes to a place from elsewhere."""
         subject = self._run.subject
-        coming: set[int] = {subject} if place.same else set()
+        coming = Nodes((subject,) if place.same else ())
         for kind in place.direct:
             self._put_behind(kind, (subject,), coming)
         if place.public:
@@ -86,37 +87,37 @@ class BackwardSearch:
                 self._put_behind(step, nodes, coming)
         return coming
 
-    def _go_round(self, group: Group, places: Sequence[Place], found: Sequence[set[int]]) -> None:
+    def _go_round(self, group: Group, places: Sequence[Place], found: Sequence[Nodes]) -> None:
         """Search places that lead to each other until nothing new is found."""
         # What came and does not satisfy a place need not be asked again.
-        came = {at: set[int]() if places[at].parts else found[at] for at in group.members}
+        came = {at: Nodes() if places[at].parts else found[at] for at in group.members}
         pending: list[tuple[int, Collection[int]]] = []
 
-        def come(at: int, new: set[int]) -> None:
-            new -= came[at]
+        def come(at: int, nodes: Collection[int]) -> None:
+            new: Set[int] = came[at].lacking(nodes)
             if not new:
                 return
-            came[at] |= new
+            came[at].add((new,))
             if places[at].parts:
-                new = self._satisfying(places[at].parts, new)
-                found[at] |= new
+                new = self._satisfying(places[at].parts, Nodes(new))
+                found[at].add((new,))
             pending.append((at, new))
 
         for at in group.members:
             for piece in pieces(self._coming(places[at], found)):
-                come(at, set(piece))
+                come(at, piece)
         while pending:
             at, nodes = pending.pop()
             for kind, target in group.inside.get(at, ()):
                 if kind is None:
-                    come(target, set(nodes))
+                    come(target, nodes)
                 else:
                     for some in self._behind(kind, nodes):
                         come(target, set[int]().union(*some))
 
-    def _put_behind(self, kind: int, nodes: Collection[int], into: set[int]) -> None:
+    def _put_behind(self, kind: int, nodes: Collection[int], into: Nodes) -> None:
         for some in self._behind(kind, nodes):
-            into.update(*some)
+            into.add(some)
 
     def _behind(self, kind: int, nodes: Collection[int]) -> Iterable[Sequence[Collection[int]]]:
         """The resources of relationships of a kind with some subjects, in pieces."""
@@ -133,7 +134,7 @@ class BackwardSearch:
             for piece in spent_pieces(self._reverse[kind].get(node) or (), run.spend):
                 yield ([other for other in piece if run.holds(kind, other, node, unknown=True)],)
 
-    def _satisfying(self, parts: Sequence[Part], nodes: set[int]) -> set[int]:
+    def _satisfying(self, parts: Sequence[Part], nodes: Nodes) -> Nodes:
         """The nodes that satisfy every part: those that are searched first."""
         checked: list[Part] = []
         for part in parts:
@@ -147,14 +148,14 @@ class BackwardSearch:
             nodes = self._checked(part, nodes)
         return nodes
 
-    def _checked(self, part: Part, nodes: set[int]) -> set[int]:
+    def _checked(self, part: Part, nodes: Nodes) -> Nodes:
         run, check, wanted = self._run, part.check, not part.subtracted
-        satisfying: set[int] = set()
+        satisfying = Nodes()
         for some in spent_pieces(nodes, run.spend):
-            satisfying.update([node for node in some if check(run, node) is wanted])
+            satisfying.add(([node for node in some if check(run, node) is wanted],))
         return satisfying
 
-    def _worth_searching(self, part: Part, width: int) -> set[int] | None:
+    def _worth_searching(self, part: Part, width: int) -> Nodes | None:
         """All nodes that a part is true of, where they are found sooner than so many checked."""
         if width < _MANY or not part.exact:
             return None
@@ -164,7 +165,7 @@ class BackwardSearch:
             self._searched[part.term] = self._searched_within(part.term, width * _STEPS_A_NODE)
         return self._searched[part.term]
 
-    def _searched_within(self, term: Term, allowance: int) -> set[int] | None:
+    def _searched_within(self, term: Term, allowance: int) -> Nodes | None:
         run = self._run
         left, allowed = run.steps, min(run.steps, allowance)
         run.allow(allowed)

@@ -11,11 +11,12 @@ second time with unknown caveats in the subjects' favour, and what that adds is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Collection, Sequence, Set
 
 import msgspec
 
 from relata.engine.check import Checks, Run
+from relata.engine.nodes import Nodes
 from relata.engine.pieces import in_both, in_one, neighbours, pieces, put, spent_pieces
 from relata.engine.plan import Call, Direct, Plan, Public, Same, Term
 from relata.engine.reading import HOPEFULLY, SURELY, Reading
@@ -97,7 +98,7 @@ class SubjectSets:
         return found
 
     def _join(self, values: Sequence[SubjectSet]) -> SubjectSet:
-        nodes: set[int] = set()
+        nodes = Nodes()
         for value in values:
             put(value.nodes, nodes, self._spend)
         everybody = [value.excluded for value in values if value.wildcard]
@@ -144,7 +145,7 @@ class SubjectSets:
 def _union(one: Set[int], other: Set[int], spend: Callable[[int], None]) -> Set[int]:
     if not one or not other:
         return one or other
-    joined: set[int] = set()
+    joined = Nodes()
     put(one, joined, spend)
     put(other, joined, spend)
     return joined
@@ -183,7 +184,7 @@ def lookup_subjects(plan: Plan, checks: Checks, run: Run, number: int, node: int
     if not run.met_unknown:
         return Found(surely, surely, _NONE)
     possibly = _solved(plan, run, number, node, HOPEFULLY, named)
-    everybody: set[int] = set()
+    everybody = Nodes()
     for some in named:
         put(some, everybody, run.spend)
     return Found(surely, possibly, everybody)
@@ -192,10 +193,10 @@ def lookup_subjects(plan: Plan, checks: Checks, run: Run, number: int, node: int
 def _met(ways: Ways, run: Run, node: int) -> SubjectSet:
     """Whoever is met on plain ways, on which every place is reached before those beyond it."""
     forward, spend = run.forward, run.spend
-    met: set[int] = set()
+    met = Nodes()
     wildcard = False
-    reached: list[set[int]] = [set() for _ in ways.places]
-    reached[ways.wanted].add(node)
+    reached = [Nodes() for _ in ways.places]
+    reached[ways.wanted].add(((node,),))
     for group in reversed(ways.groups):
         if group.inside:
             _go_round(group, run, reached)
@@ -206,7 +207,7 @@ def _met(ways: Ways, run: Run, node: int) -> SubjectSet:
             place = ways.places[at]
             for kind in place.direct:
                 for some in neighbours(forward, kind, nodes, spend):
-                    met.update(*some)
+                    met.add(some)
             for kind in place.public:
                 wildcard = wildcard or any(neighbours(forward, kind, nodes, spend))
             if place.same:
@@ -216,21 +217,23 @@ def _met(ways: Ways, run: Run, node: int) -> SubjectSet:
                     put(nodes, reached[source], spend)
                 else:
                     for some in neighbours(forward, step, nodes, spend):
-                        reached[source].update(*some)
+                        reached[source].add(some)
     return SubjectSet(met, wildcard)
 
 
-def _go_round(group: Group, run: Run, reached: Sequence[set[int]]) -> None:
+def _go_round(group: Group, run: Run, reached: Sequence[Nodes]) -> None:
     """Reach all that places reach that lead to each other."""
-    pending = [(at, set(piece)) for at in group.members for piece in pieces(reached[at])]
+    pending: list[tuple[int, Collection[int]]] = [
+        (at, list(piece)) for at in group.members for piece in pieces(reached[at])
+    ]
     while pending:
         at, nodes = pending.pop()
         for kind, source in group.ahead.get(at, ()):
             ahead = ((nodes,),) if kind is None else neighbours(run.forward, kind, nodes, run.spend)
             for some in ahead:
-                new = set[int]().union(*some) - reached[source]
+                new = reached[source].lacking(set[int]().union(*some))
                 if new:
-                    reached[source].update(new)
+                    reached[source].add((new,))
                     pending.append((source, new))
 
 
@@ -254,7 +257,7 @@ def _solved(
         if isinstance(found, set | frozenset):
             run.spend(1)
             return found
-        copied: set[int] = set()
+        copied = Nodes()
         put(found, copied, run.spend)
         return copied
 

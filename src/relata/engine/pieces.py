@@ -6,11 +6,13 @@ has spent, and there it may have to let others go first.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from itertools import chain, islice
 from typing import TypeVar
 
+from relata.engine.nodes import Nodes
 from relata.graph import Adjacency, View
 from relata.relationships import SubjectRef
 
@@ -23,7 +25,8 @@ ITEMS_PER_STEP = 8
 """How many items are put into a set in the time of one relationship followed."""
 
 _SMALL_PIECE = 512
-"""How many nodes are asked for their neighbours at once, or whether a caveat holds."""
+"""How many nodes are asked for their neighbours at once, put where their text belongs, or asked
+whether a caveat holds."""
 _SAMPLED = 8
 """How many ids of each piece are looked at to find out where to cut."""
 
@@ -83,57 +86,76 @@ def _neighbours(
                 yield (piece,)
 
 
-def put(items: Collection[int], into: set[int], spend: Spend) -> None:
+def put(items: Collection[int], into: Nodes, spend: Spend) -> None:
     """Add items to a set."""
     for piece in pieces(items):
         spend(len(piece) // ITEMS_PER_STEP)
-        into.update(piece)
+        into.add((piece,))
 
 
-def in_both(some: Set[int], others: Set[int], spend: Spend) -> set[int]:
+def in_both(some: Set[int], others: Set[int], spend: Spend) -> Nodes:
     """The items that are in both of two sets."""
     small, large = (some, others) if len(some) <= len(others) else (others, some)
-    kept: set[int] = set()
+    kept = Nodes()
     for piece in pieces(small):
         spend(len(piece) // ITEMS_PER_STEP)
-        kept.update(large & set(piece))
+        kept.add((large.common(piece) if isinstance(large, Nodes) else large & set(piece),))
     return kept
 
 
-def in_one(some: Set[int], others: Set[int], spend: Spend) -> set[int]:
+def in_one(some: Set[int], others: Set[int], spend: Spend) -> Nodes:
     """The items of a set that are not in the others."""
-    kept: set[int] = set()
+    kept = Nodes()
     for piece in pieces(some):
         spend(len(piece) // ITEMS_PER_STEP)
-        kept.update(set(piece).difference(others))
+        left = others.lacking(piece) if isinstance(others, Nodes) else set(piece).difference(others)
+        kept.add((left,))
     return kept
 
 
 def sorted_ids(view: View, type_: str, nodes: Collection[int], spend: Spend) -> tuple[str, ...]:
     """The ids of nodes, which are all of one type, sorted. Each costs a step."""
     before = len(type_) + 1
-    if len(nodes) <= PIECE:
-        spend(len(nodes))
-        ids = [text[before:] for text in view.texts(nodes)]
-        ids.sort()
-        return tuple(ids)
-    ids = []
+    if len(nodes) > PIECE:
+        return tuple(chain.from_iterable(_sorted_ids(view, before, nodes, spend)))
+    spend(len(nodes))
+    ids = [text[before:] for text in view.texts(nodes)]
+    ids.sort()
+    return tuple(ids)
+
+
+def _sorted_ids(
+    view: View, before: int, nodes: Collection[int], spend: Spend
+) -> Iterator[list[str]]:
+    """What follows the first characters of the nodes' texts, in lists to be put together.
+
+    A long list of texts would be gone through by garbage collections, and at random if its texts
+    were not made in its order. So nodes are sorted, and the ids made when their place is known.
+    """
+    sample: list[str] = []
     for piece in pieces(nodes):
+        spend(len(piece) // ITEMS_PER_STEP)
+        sample += view.texts(islice(piece, 0, None, max(1, PIECE // _SAMPLED)))
+    cuts = _cuts(sample)
+    places = [array("q") for _ in range(len(cuts) + 1)]
+    for piece in pieces(nodes, _SMALL_PIECE):
         spend(len(piece) // 2)
-        ids += [text[before:] for text in view.texts(piece)]
-    return tuple(chain.from_iterable(sorted_pieces(ids, spend)))
+        for node, text in zip(piece, view.texts(piece), strict=True):
+            places[bisect(cuts, text)].append(node)
+    for place in places:
+        texts = view.texts(place)
+        spend(len(texts) // 2)
+        texts.sort()
+        yield [text[before:] for text in texts]
 
 
 def sorted_pieces(items: list[C], spend: Spend) -> Iterator[list[C]]:
-    """The items in lists to be put one behind the other, each short enough to be sorted at once.
-
-    They are cut where a sample of them says, so the lists are of about the same length.
-    """
+    """The items in lists to be put one behind the other, each short enough to be sorted at once."""
     if len(items) <= PIECE:
         spend(len(items) // 2)
         yield sorted(items)
         return
-    cuts = sorted(items[:: max(1, PIECE // _SAMPLED)])[_SAMPLED::_SAMPLED]
+    cuts = _cuts(items[:: max(1, PIECE // _SAMPLED)])
     lists: list[list[C]] = [[] for _ in range(len(cuts) + 1)]
     for piece in pieces(items):
         spend(len(piece) // 4)
@@ -143,3 +165,8 @@ def sorted_pieces(items: list[C], spend: Spend) -> Iterator[list[C]]:
         spend(len(some) // 4)
         some.sort()
         yield some
+
+
+def _cuts(sample: list[C]) -> list[C]:
+    """Where to cut, so that the lists will be of about the same length."""
+    return sorted(sample)[_SAMPLED::_SAMPLED]
