@@ -33,6 +33,7 @@ from relata.relationships import (
     touch,
 )
 from relata.schema import Schema, require_allowed, require_filter
+from relata.slices import let_others_run
 
 Object = ObjectRef | str
 Subject = SubjectRef | ObjectRef | str
@@ -90,6 +91,7 @@ class Requests:
         _refuse_text(updates, "updates")
         parsed = []
         for index, update in enumerate(updates):
+            let_others_run(index)
             _require_at_most(index + 1, self._limits.updates, "updates")
             try:
                 parsed.append(_parsed_update(update))
@@ -176,6 +178,7 @@ def require_updates(
 ) -> None:
     """Refuse updates that the schema does not allow, and those of what is never stored."""
     for index, update in enumerate(updates):
+        let_others_run(index)
         relationship = update.relationship
         field = f"updates[{index}].relationship"
         deleting = update.operation is Operation.DELETE

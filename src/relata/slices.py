@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 
-_ITEMS = 256
+SLICE = 256
 """How many items of some microseconds each make a slice."""
 
 
 def let_others_run(number: int) -> None:
     """Give other threads a turn after every slice of items, which are numbered from 0."""
-    if number % _ITEMS == _ITEMS - 1:
+    if number % SLICE == SLICE - 1:
         time.sleep(0)

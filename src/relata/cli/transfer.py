@@ -45,6 +45,7 @@ from relata.relationships import RelationshipFilter
 from relata.schema import compile_schema, require_filter
 from relata.store import Store
 from relata.transfer import (
+    BATCH,
     Importer,
     Layout,
     Place,
@@ -55,8 +56,6 @@ from relata.transfer import (
     require_schema,
 )
 
-_BATCH = 50_000
-"""Larger than elsewhere: nobody is waiting for the database in the meantime, and it is faster."""
 _BLOCK_BYTES = 1 << 16
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
@@ -78,7 +77,7 @@ def import_(
     layout: _LayoutOption = None,
     batch: Annotated[
         int, typer.Option("--batch", min=1, max=1_000_000, help="How many to store at a time.")
-    ] = _BATCH,
+    ] = BATCH,
     name: Annotated[
         str | None,
         typer.Option(

@@ -24,6 +24,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_or_skip
 
 from relata.errors import InvalidArgumentError, RelationshipExistsError
 from relata.relationships import Operation, Relationship, Update
+from relata.slices import SLICE, let_others_run
 from relata.store.queries import COLUMNS, Values, to_row
 from relata.store.tables import FIELDS, LIVE, TRAITS, relationships
 
@@ -52,6 +53,7 @@ def refuse_repeated(updates: Sequence[Update]) -> None:
     """Raise InvalidArgumentError where two updates are of one relationship."""
     seen: set[Relationship] = set()
     for index, item in enumerate(updates):
+        let_others_run(index)
         key = item.relationship.key
         if key in seen:
             raise InvalidArgumentError(
@@ -66,7 +68,8 @@ def apply(connection: Connection, updates: Sequence[Update], revision: int, now:
     `now` decides which rows have expired. Raises RelationshipExistsError.
     """
     rows: dict[Operation, list[Parameters]] = {operation: [] for operation in Operation}
-    for item in updates:
+    for index, item in enumerate(updates):
+        let_others_run(index)
         rows[item.operation].append(to_row(item.relationship))
     created = _create(connection, rows[Operation.CREATE], revision, now)
     if created < len(rows[Operation.CREATE]):
@@ -115,7 +118,11 @@ def _add(connection: Connection, rows: Sequence[Parameters], revision: int) -> i
 
 
 def _execute(connection: Connection, statement: Executable, rows: Sequence[Parameters]) -> int:
-    return connection.execute(statement, rows).rowcount if rows else 0
+    changed = 0
+    for start in range(0, len(rows), SLICE):
+        changed += connection.execute(statement, rows[start : start + SLICE]).rowcount
+        let_others_run(start + SLICE - 1)
+    return changed
 
 
 def _this(row: Parameters, revision: int) -> dict[str, str | int | None]:
