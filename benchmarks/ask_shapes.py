@@ -27,16 +27,22 @@ from benchmarks.peers import Unable
 from benchmarks.plan import Plan, full, quick
 from benchmarks.rivals import Rivals, rivals
 from benchmarks.shapes import Pair, Shape
-from relata.authorizer import Relata
+from relata.authorizer import ANSWERS_KEPT, Relata
 
 
 class _Ours(NamedTuple):
-    """Relata on a shape."""
+    """Relata on a shape: finding each answer, unless it is `again`, which remembers answers."""
 
     relata: Relata
     shape: Shape
     first: dict[str, str]
     """How long the checks took when nothing had been asked before, by their answer."""
+
+    def again(self, held: ExitStack) -> _Ours:
+        """The same database, remembering what has been answered."""
+        url = str(self.relata.store.engine.url)
+        remembering = held.enter_context(Relata.open(url, answers_kept=ANSWERS_KEPT))
+        return self._replace(relata=remembering)
 
     def check(self, pair: Pair) -> bool:
         return self.relata.check(pair[0], "view", pair[1]).allowed
@@ -78,8 +84,9 @@ def measure_shapes(plan: Plan, directory: Path, only: str = "") -> list[Group]:
                     others = inner.enter_context(
                         rivals(plan.rivals, shape.schema, shape.relationships)
                     )
-                    checks += _checks(ours, plain, others, plan)
-                    lookups += _lookups(ours, plain, others, plan)
+                    again = ours.again(inner)
+                    checks += _checks(ours, again, plain, others, plan)
+                    lookups += _lookups(ours, again, plain, others, plan)
     return [
         Group("Shapes: checks (ratio: plain checks that one takes)", tuple(checks)),
         Group("Shapes: lookups (ratio: plain checks that one id takes)", tuple(lookups)),
@@ -94,7 +101,9 @@ def _open(stack: ExitStack, shape: Shape, directory: Path) -> _Ours:
     return ours
 
 
-def _checks(ours: _Ours, plain: _Ours, others: Rivals, plan: Plan) -> Iterator[Measurement]:
+def _checks(
+    ours: _Ours, again: _Ours, plain: _Ours, others: Rivals, plan: Plan
+) -> Iterator[Measurement]:
     for answer, pairs, plain_pairs in (
         ("allowed", ours.shape.allowed, plain.shape.allowed),
         ("denied", ours.shape.denied, plain.shape.denied),
@@ -107,6 +116,7 @@ def _checks(ours: _Ours, plain: _Ours, others: Rivals, plan: Plan) -> Iterator[M
         ]
         yield _compared(
             Entrant(f"{ours.shape.name}, {answer}", ours.check, pairs),
+            Entrant("again", again.check, pairs, timed=False),
             Entrant("plain", plain.check, plain_pairs, timed=False),
             entrants,
             plan,
@@ -115,7 +125,9 @@ def _checks(ours: _Ours, plain: _Ours, others: Rivals, plan: Plan) -> Iterator[M
         )
 
 
-def _lookups(ours: _Ours, plain: _Ours, others: Rivals, plan: Plan) -> Iterator[Measurement]:
+def _lookups(
+    ours: _Ours, again: _Ours, plain: _Ours, others: Rivals, plan: Plan
+) -> Iterator[Measurement]:
     shape = ours.shape
     for what, finding in (("resources", shape.resources), ("subjects", shape.subjects)):
         if finding is None:
@@ -129,6 +141,7 @@ def _lookups(ours: _Ours, plain: _Ours, others: Rivals, plan: Plan) -> Iterator[
         count = len(finding.ids)
         yield _compared(
             Entrant(f"{shape.name}, {what}", getattr(ours, what), asked),
+            Entrant("again", getattr(again, what), asked, timed=False),
             Entrant("plain", plain.check, plain.shape.allowed, timed=False),
             entrants,
             plan,
@@ -148,23 +161,29 @@ def _finds(ask: Callable[[str], Collection[str] | None], of: str, expected: froz
 
 def _compared(
     ours: Entrant[Any],
+    again: Entrant[Any],
     plain: Entrant[Any],
     others: Sequence[Entrant[Any]],
     plan: Plan,
     ids: int,
     notes: Sequence[str],
 ) -> Measurement:
-    found = compete([ours, plain, *others], plan.rounds, plan.shape_seconds)
-    (rate, nanoseconds), (plain_rate, _), *peers = found
+    found = compete([ours, again, plain, *others], plan.rounds, plan.shape_seconds)
+    (rate, nanoseconds), (again_rate, _), (plain_rate, _), *peers = found
+    remembered = f"{again_rate.median:,.0f} a second where remembered"
     line = measured(
         ours.name,
         rate,
         nanoseconds,
         ratio=plain_rate.median / (rate.median * ids),
-        note="; ".join(notes),
+        note="; ".join([*notes, remembered]),
     )
     against = {
         other.name: rate.median / their_rate.median
+        for other, (their_rate, _) in zip(others, peers, strict=True)
+    }
+    against |= {
+        f"{other.name}, remembered": again_rate.median / their_rate.median
         for other, (their_rate, _) in zip(others, peers, strict=True)
     }
     return msgspec.structs.replace(line, against=against)

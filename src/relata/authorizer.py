@@ -569,7 +569,7 @@ class Relata:
             sorted(parsed),
             self._requests.context_key(context),
         )
-        consistency, after, kept = self._page(consistency, limit, cursor, question)
+        consistency, after, kept = self._page(consistency, limit, cursor, question, plain)
         if kept is not None and isinstance(kept[0], FoundResources):
             found, revision = kept[0], kept[1]
         else:
@@ -630,7 +630,7 @@ class Relata:
             sorted(parsed),
             self._requests.context_key(context),
         )
-        consistency, after, kept = self._page(consistency, limit, cursor, question)
+        consistency, after, kept = self._page(consistency, limit, cursor, question, plain)
         if kept is not None and isinstance(kept[0], FoundSubjects):
             found, revision = kept[0], kept[1]
         else:
@@ -784,13 +784,22 @@ class Relata:
     # Pages
 
     def _page(
-        self, consistency: Consistency, limit: int | None, cursor: str | None, question: bytes
+        self,
+        consistency: Consistency,
+        limit: int | None,
+        cursor: str | None,
+        question: bytes,
+        plain: bool,
     ) -> tuple[Consistency, str, tuple[FoundResources | FoundSubjects, int] | None]:
         """The consistency of a page, the id it goes on after, and the list with its revision,
         where that is kept."""
         self._requests.require_page(limit)
         if cursor is None:
-            return consistency, "", None
+            revision = self._replica.settled_revision() if plain else None
+            kept = None if revision is None else self._lists.get(question, revision)
+            if kept is None or revision is None or not kept.lasting:
+                return consistency, "", None
+            return consistency, "", (kept, revision)
         place = decode_cursor(cursor, question)
         kept = self._lists.get(question, place.revision)
         exact = Consistency(Freshness.AT_EXACT_SNAPSHOT, self._zed_token(place.revision))

@@ -160,6 +160,10 @@ class Replica:
             raise
         return (answer, revision) if memory.sequence == sequence else None
 
+    def settled_revision(self) -> int | None:
+        """The graph's revision; None where something has to be waited for."""
+        return None if self.texts is None else self._graph.revision
+
     def remembered(self, question: tuple[object, ...]) -> object | None:
         """The list that a question finds at the graph's revision; None where that has to be waited
         for, or is not remembered."""

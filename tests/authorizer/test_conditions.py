@@ -304,20 +304,26 @@ def test_an_expiration_is_judged_when_it_is_asked(relata: Relata) -> None:
         SubjectRef("user", "anne"),
         expires_at=datetime.now(UTC) + timedelta(seconds=1),
     )
-    relata.write([anne])
+    relata.write([anne, "document:a#viewer@user:bob"])
     assert relata.check("document:a", "view", "user:anne").allowed
     assert relata.lookup_resources("document", "view", "user:anne").resource_ids == ("a",)
-    assert relata.lookup_subjects("document:a", "view", "user").subject_ids == ("anne",)
+    subjects = relata.lookup_subjects("document:a", "view", "user")
+    assert subjects.subject_ids == ("anne", "bob")
+    page = relata.lookup_subjects("document:a", "view", "user", limit=1)
+    assert page.subject_ids == ("anne",)
     assert anne.expires_at is not None
     while datetime.now(UTC) < anne.expires_at:
         pass
     revision = relata.revision
     assert not relata.check("document:a", "view", "user:anne").allowed
     assert relata.lookup_resources("document", "view", "user:anne").resource_ids == ()
-    assert relata.lookup_subjects("document:a", "view", "user").subject_ids == ()
+    assert relata.lookup_subjects("document:a", "view", "user").subject_ids == ("bob",)
+    page = relata.lookup_subjects("document:a", "view", "user", limit=1)
+    assert page.subject_ids == ("bob",)
+    assert relata.revision == revision
+    relata.write([delete("document:a#viewer@user:bob")])
     assert relata.expand("document:a", "view").tree.children[0].subjects == ()
     assert relata.read().relationships == ()
-    assert relata.revision == revision
     relata.write([create(anne.key)])
     assert relata.check("document:a", "view", "user:anne").allowed
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from relata.authorizer import Relata
 from relata.consistency import at_exact_snapshot, encode_zed_token
+from relata.engine import FoundSubjects, Session
 from relata.errors import StoreError
 from relata.relationships import delete
 from relata.results import ResourcesResult, SubjectsResult
@@ -114,6 +115,28 @@ def test_the_limit_and_the_cursor_are_part_of_the_question(relata: Relata) -> No
         first = relata.lookup_subjects(DOCUMENT, "view", "user", limit=2)
         second = relata.lookup_subjects(DOCUMENT, "view", "user", limit=2, cursor=first.cursor)
         assert (first.subject_ids, second.subject_ids) == (("u0", "u1"), ("u2", "u3"))
+
+
+def test_a_list_whose_pages_are_read_is_found_once(
+    relata: Relata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first page too, until the next write."""
+    relata.write([f"document:readme#viewer@user:u{n}" for n in range(5)])
+    look_up, found = Session.lookup_subjects, []
+
+    def counting(self: Session, *arguments: str) -> FoundSubjects:
+        found.append(arguments)
+        return look_up(self, *arguments)  # type: ignore[arg-type]  # whatever it was called with
+
+    monkeypatch.setattr(Session, "lookup_subjects", counting)
+    first = relata.lookup_subjects(DOCUMENT, "view", "user", limit=2)
+    relata.lookup_subjects(DOCUMENT, "view", "user", limit=2, cursor=first.cursor)
+    assert relata.lookup_subjects(DOCUMENT, "view", "user", limit=3).subject_ids[:2] == ("u0", "u1")
+    assert len(relata.lookup_subjects(DOCUMENT, "view", "user").subject_ids) == 5
+    assert len(found) == 1
+    relata.write(["document:readme#banned@user:u0"])
+    assert relata.lookup_subjects(DOCUMENT, "view", "user", limit=1).subject_ids == ("u1",)
+    assert len(found) == 2
 
 
 def test_a_joined_write_ends_what_is_remembered_from_its_commit_on(relata: Relata) -> None:

@@ -113,7 +113,7 @@ class BackwardSearch:
                     come(target, nodes)
                 else:
                     for some in self._behind(kind, nodes):
-                        come(target, set[int]().union(*some))
+                        come(target, some[0] if len(some) == 1 else set[int]().union(*some))
 
     def _put_behind(self, kind: int, nodes: Collection[int], into: Nodes) -> None:
         for some in self._behind(kind, nodes):

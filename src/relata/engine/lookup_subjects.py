@@ -231,7 +231,8 @@ def _go_round(group: Group, run: Run, reached: Sequence[Nodes]) -> None:
         for kind, source in group.ahead.get(at, ()):
             ahead = ((nodes,),) if kind is None else neighbours(run.forward, kind, nodes, run.spend)
             for some in ahead:
-                new = reached[source].lacking(set[int]().union(*some))
+                met = some[0] if len(some) == 1 else set[int]().union(*some)
+                new = reached[source].lacking(met)
                 if new:
                     reached[source].add((new,))
                     pending.append((source, new))

@@ -60,6 +60,14 @@ def neighbours(
     Each relationship costs a step; nodes without any cost a little too. After one is spent, the
     kind's adjacency is looked up again: it may have been replaced to stay as it was.
     """
+    if len(nodes) == 1:  # most often so, and then most often without any
+        (node,) = nodes
+        others = adjacencies[kind].get(node)
+        if others is None:
+            return ()
+        if len(others) <= PIECE:
+            spend(len(others))
+            return ((others,),)
     if len(nodes) <= _SMALL_PIECE:
         found = list(filter(None, map(adjacencies[kind].get, nodes)))
         count = sum(map(len, found))
