@@ -250,17 +250,17 @@ def _checks(trial: _Trial) -> Iterator[_Question[Asked]]:
 
 
 def _lookups(trial: _Trial, plan: Plan) -> Iterator[_Question[str]]:
-    relata, peer = trial.share.relata, trial.peer
+    peer = trial.peer
     size, random = trial.share.made.size, Random(plan.seed)
 
-    def our_resources(user: str) -> Sequence[str]:
-        return relata.lookup_resources("document", "view", user).resource_ids
+    def resources_of(relata: Relata) -> Callable[[str], Sequence[str]]:
+        return lambda user: relata.lookup_resources("document", "view", user).resource_ids
 
     def their_resources(user: str) -> object:
         return peer.lookup_resources("document", "view", user)
 
-    def our_subjects(document: str) -> Sequence[str]:
-        return relata.lookup_subjects(document, "view", "user").subject_ids
+    def subjects_of(relata: Relata) -> Callable[[str], Sequence[str]]:
+        return lambda document: relata.lookup_subjects(document, "view", "user").subject_ids
 
     def their_subjects(document: str) -> object:
         return peer.lookup_subjects(document, "view", "user")
@@ -270,11 +270,16 @@ def _lookups(trial: _Trial, plan: Plan) -> Iterator[_Question[str]]:
     drawn = [random.randrange(size.documents) for _ in range(plan.lookups)]
     documents = [f"document:d{number}" for number in dict.fromkeys(drawn)]
     for name, ours, theirs, arguments in (
-        ("lookup_resources", our_resources, their_resources, users),
-        ("lookup_subjects", our_subjects, their_subjects, documents),
+        ("lookup_resources", resources_of, their_resources, users),
+        ("lookup_subjects", subjects_of, their_subjects, documents),
     ):
-        if _has(theirs, arguments[0]):
-            yield _Question(name, ours, theirs, arguments, _same_as(ours))
+        if not _has(theirs, arguments[0]):
+            continue
+        find, again = ours(trial.share.relata), ours(trial.share.remembering)
+        yield _Question(name, find, theirs, arguments, _same_as(find))
+        for argument in arguments:
+            again(argument)
+        yield _Question(f"{name}, of remembered answers", again, theirs, arguments, _same_as(find))
 
 
 def _has(question: Callable[[str], object], argument: str) -> bool:

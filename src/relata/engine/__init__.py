@@ -363,9 +363,7 @@ class Session:
         try:
             found = lookup_resources(plan, checks, run, number)
             if not run.met_unknown or number not in plan.uncertain:
-                return FoundResources(
-                    self._ids(run, resource_type, found), lasting=number not in plan.conditional
-                )
+                return FoundResources(self._ids(run, found), lasting=number not in plan.conditional)
             surely: list[int] = []
             waiting: dict[int, frozenset[str]] = {}
             for piece in spent_pieces(found, run.spend):
@@ -375,9 +373,7 @@ class Session:
                         waiting[node] = answer
                     elif answer:
                         surely.append(node)
-            return FoundResources(
-                self._ids(run, resource_type, surely), self._by_id(run, resource_type, waiting)
-            )
+            return FoundResources(self._ids(run, surely), self._by_id(run, resource_type, waiting))
         except RecursionError:
             raise _too_deep() from None
 
@@ -398,9 +394,9 @@ class Session:
             surely = found.surely
             if not run.met_unknown:
                 return FoundSubjects(
-                    self._ids(run, subject_type, surely.nodes),
+                    self._ids(run, surely.nodes),
                     surely.wildcard,
-                    self._ids(run, subject_type, surely.excluded),
+                    self._ids(run, surely.excluded),
                     lasting=number not in plan.conditional,
                 )
             return self._conditionally(plan, checks, run, number, node, found)
@@ -430,9 +426,9 @@ class Session:
             if (missing := waits_for(one)) != everybody or one in possibly.nodes
         }
         return FoundSubjects(
-            self._ids(run, plan.subject_type, surely.nodes),
+            self._ids(run, surely.nodes),
             surely.wildcard,
-            self._ids(run, plan.subject_type, possibly.excluded),
+            self._ids(run, possibly.excluded),
             self._by_id(run, plan.subject_type, conditional),
             None if everybody is None else tuple(sorted(everybody)),
         )
@@ -502,8 +498,8 @@ class Session:
             self._pause,
         )
 
-    def _ids(self, run: Run, type_: str, nodes: Collection[int]) -> tuple[str, ...]:
-        return sorted_ids(self._view, type_, nodes, run.spend)
+    def _ids(self, run: Run, nodes: Collection[int]) -> tuple[str, ...]:
+        return sorted_ids(self._view, nodes, run.spend)
 
     def _by_id(
         self, run: Run, type_: str, waiting: Mapping[int, frozenset[str]]
@@ -514,7 +510,7 @@ class Session:
             for piece in spent_pieces(waiting, run.spend)
             for node in piece
         }
-        ids = spent_pieces(self._ids(run, type_, waiting), run.spend)
+        ids = spent_pieces(self._ids(run, waiting), run.spend)
         return {id_: names[id_] for piece in ids for id_ in piece}
 
 

@@ -23,6 +23,8 @@ _MOST_KEPT = 4_000_000
 _ENTRY = 10
 """What an entry takes beside the integers in it."""
 _FREED_AT_ONCE = 4
+_IDS_PER_ANSWER = 10
+"""An id in a list takes 8 bytes, since it is the graph's own."""
 _LISTS_AT_LEAST = 10
 """Into how many lists as long as one the bound on all of them must be dividable."""
 
@@ -132,9 +134,10 @@ class Memory:
         """Remember a list of so many items that a question has found at a revision, if that is
         still the graph's, and if the list is not long."""
         answers, size = self.answers, _ENTRY + size
-        if answers.revision != revision or size * _LISTS_AT_LEAST > self.most_answers:
+        most = self.most_answers * _IDS_PER_ANSWER
+        if answers.revision != revision or size * _LISTS_AT_LEAST > most:
             return
-        if answers.listed + size > self.most_answers:
+        if answers.listed + size > most:
             with self._lock:
                 if self.answers is answers:
                     self._begin_answers(revision)

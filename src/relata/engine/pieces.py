@@ -121,40 +121,37 @@ def in_one(some: Set[int], others: Set[int], spend: Spend) -> Nodes:
     return kept
 
 
-def sorted_ids(view: View, type_: str, nodes: Collection[int], spend: Spend) -> tuple[str, ...]:
+def sorted_ids(view: View, nodes: Collection[int], spend: Spend) -> tuple[str, ...]:
     """The ids of nodes, which are all of one type, sorted. Each costs a step."""
-    before = len(type_) + 1
     if len(nodes) > PIECE:
-        return tuple(chain.from_iterable(_sorted_ids(view, before, nodes, spend)))
+        return tuple(chain.from_iterable(_sorted_ids(view, nodes, spend)))
     spend(len(nodes))
-    ids = [text[before:] for text in view.texts(nodes)]
+    ids = view.ids(nodes)
     ids.sort()
     return tuple(ids)
 
 
-def _sorted_ids(
-    view: View, before: int, nodes: Collection[int], spend: Spend
-) -> Iterator[list[str]]:
-    """What follows the first characters of the nodes' texts, in lists to be put together.
+def _sorted_ids(view: View, nodes: Collection[int], spend: Spend) -> Iterator[list[str]]:
+    """The ids in lists to be put one behind the other, each short enough to be sorted at once.
 
-    A long list of texts would be gone through by garbage collections, and at random if its texts
-    were not made in its order. So nodes are sorted, and the ids made when their place is known.
+    It is nodes that are put where their ids belong: garbage collections would go through long
+    lists of texts, and do not through an array.
     """
     sample: list[str] = []
     for piece in pieces(nodes):
         spend(len(piece) // ITEMS_PER_STEP)
-        sample += view.texts(islice(piece, 0, None, max(1, PIECE // _SAMPLED)))
+        sample += view.ids(list(islice(piece, 0, None, max(1, PIECE // _SAMPLED))))
     cuts = _cuts(sample)
     places = [array("q") for _ in range(len(cuts) + 1)]
     for piece in pieces(nodes, _SMALL_PIECE):
         spend(len(piece) // 2)
-        for node, text in zip(piece, view.texts(piece), strict=True):
-            places[bisect(cuts, text)].append(node)
+        for node, id_ in zip(piece, view.ids(piece), strict=True):
+            places[bisect(cuts, id_)].append(node)
     for place in places:
-        texts = view.texts(place)
-        spend(len(texts) // 2)
-        texts.sort()
-        yield [text[before:] for text in texts]
+        spend(len(place) // 2)
+        ids = view.ids(place)
+        ids.sort()
+        yield ids
 
 
 def sorted_pieces(items: list[C], spend: Spend) -> Iterator[list[C]]:

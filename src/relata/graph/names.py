@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Collection
+from typing import cast
 
 from relata.relationships import WILDCARD
 
@@ -15,7 +17,7 @@ class Names:
     that of a wildcard (`user:*`), which no question is about, is `NO_TYPE`.
     """
 
-    __slots__ = ("_type_numbers", "nodes", "texts", "type_names", "types")
+    __slots__ = ("_ids", "_type_numbers", "nodes", "texts", "type_names", "types")
 
     NO_TYPE = 0
 
@@ -25,6 +27,7 @@ class Names:
         self.types = array("I")
         self.type_names: list[str] = [""]
         self._type_numbers: dict[str, int] = {}
+        self._ids: list[str | None] = []
 
     def intern(self, text: str) -> int:
         """The node of an object, made if it is new."""
@@ -33,8 +36,24 @@ class Names:
             node = len(self.texts)
             self.types.append(self._type_number(text))
             self.texts.append(text)
+            self._ids.append(None)
             self.nodes[text] = node  # last: whoever finds the node finds the rest
         return node
+
+    def ids(self, nodes: Collection[int]) -> list[str]:
+        """The ids of objects (`anne`) by their nodes.
+
+        An id is made when it is first asked for, and is one object from then on: long lists of them
+        cost no more than a list does, to keep and to free.
+        """
+        found = list(map(self._ids.__getitem__, nodes))
+        if all(found):
+            return cast("list[str]", found)
+        return [self._ids[node] or self._make_id(node) for node in nodes]
+
+    def _make_id(self, node: int) -> str:
+        id_ = self._ids[node] = self.texts[node].partition(":")[2]
+        return id_
 
     def _type_number(self, text: str) -> int:
         type_, _, id_ = text.partition(":")

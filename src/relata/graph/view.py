@@ -152,11 +152,11 @@ class View:
         """The text of an object by its node."""
         return self.names.texts[node] if node >= 0 else self._local_texts[-1 - node]
 
-    def texts(self, nodes: Iterable[int]) -> list[str]:
-        """The texts of objects by their nodes."""
+    def ids(self, nodes: Collection[int]) -> list[str]:
+        """The ids of objects by their nodes."""
         if self._local_texts:
-            return list(map(self.text, nodes))
-        return list(map(self.names.texts.__getitem__, nodes))
+            return [self.text(node).partition(":")[2] for node in nodes]
+        return self.names.ids(nodes)
 
     def own(self) -> View:
         """The same view without the names that were local to this one, and a family of its own.
