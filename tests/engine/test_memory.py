@@ -77,6 +77,12 @@ def wrongly_remembered(world: World, drawn: random.Random) -> Iterator[Asked]:
                 yield question
             if engine.plain_answer(*question) not in (None, answer):
                 yield question
+        for question in drawn.sample(asked, len(asked) // 8):
+            for type_ in world.bodies:
+                if ask_subjects(question, type_, remembering) != ask_subjects(
+                    question, type_, afresh
+                ):
+                    yield question
 
 
 @quick

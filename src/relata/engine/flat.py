@@ -102,7 +102,7 @@ class Closure:
 
     def __init__(self, plan: Plan, number: int, table: int) -> None:
         self._plan = plan
-        self._number = number
+        self.number = number
         self.table = table
         self.kinds: set[int] = set()
         self._directs: list[tuple[int, int]] = []
@@ -197,7 +197,7 @@ class Closure:
                     continue
                 back = reverse[through]
                 pending += [(source, others) for node in new if (others := back.get(node))]
-        return found.get(self._number, set())
+        return found.get(self.number, set())
 
     def _is_of(self, number: int, text: str) -> bool:
         return text.partition(":")[0] == self._plan.numbering.names[number][0]
@@ -216,7 +216,7 @@ class Closure:
         targets = self._through.get(kind)
         if targets is None:
             return
-        if targets != {self._number} or len(held_by) > _MOST_LOOKED_THROUGH:
+        if targets != {self.number} or len(held_by) > _MOST_LOOKED_THROUGH:
             memory.tables.drop(self.table)
             return
         within = {subject for _, subject in touched}
@@ -474,6 +474,25 @@ class Flats:
                 return following(run, node)
 
         return check
+
+    def written(self, run: Run, number: int, node: int) -> Flat | None:
+        """Who is written at a node, and at what it leads to, for a plain name.
+
+        None for any other name, and where there is too much, or everybody, or the run's view is not
+        what is remembered.
+        """
+        if number not in self._plan.plain or run.memory is None:
+            return None
+        state = self._state(number)
+        if run.changes and not run.changes.isdisjoint(self._kinds(state)):
+            return None
+        flat = run.memory.tables[state.table].get(node)
+        if flat is None or flat is _ASKED_ONCE:
+            try:
+                flat = state.flat(run, node)
+            except NotRememberedError:
+                return None
+        return None if flat is _TOO_WIDE_FLAT or flat is _PUBLIC_FLAT else flat
 
     def by_memory(self, number: int) -> ByMemory | None:
         """The function that checks a name by what is remembered alone; None for a name that

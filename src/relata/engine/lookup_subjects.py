@@ -177,7 +177,7 @@ def lookup_subjects(plan: Plan, checks: Checks, run: Run, number: int, node: int
     """Everybody of the plan's kind of subject who is in the name at the node, or may be."""
     ways = checks.ways.to(Call(number), lambda _parts: 0)
     if ways.plain:
-        met = _met(ways, run, node)
+        met = _met_from_memory(checks, run, number, node) or _met(ways, run, (node,))
         return Found(met, met, _NONE)
     named: list[Set[int]] = []
     surely = _solved(plan, run, number, node, SURELY, named)
@@ -190,13 +190,27 @@ def lookup_subjects(plan: Plan, checks: Checks, run: Run, number: int, node: int
     return Found(surely, possibly, everybody)
 
 
-def _met(ways: Ways, run: Run, node: int) -> SubjectSet:
+def _met_from_memory(checks: Checks, run: Run, number: int, node: int) -> SubjectSet | None:
+    """Whoever is remembered to be written there, or is in a userset that is."""
+    flat = checks.flats.written(run, number, node)
+    if flat is None:
+        return None
+    met = Nodes(flat.subjects)
+    wildcard = False
+    for closure, nodes in flat.usersets:
+        inside = _met(checks.ways.to(Call(closure.number), lambda _parts: 0), run, nodes)
+        put(inside.nodes, met, run.spend)
+        wildcard = wildcard or inside.wildcard
+    return SubjectSet(met, wildcard)
+
+
+def _met(ways: Ways, run: Run, starts: Collection[int]) -> SubjectSet:
     """Whoever is met on plain ways, on which every place is reached before those beyond it."""
     forward, spend = run.forward, run.spend
     met = Nodes()
     wildcard = False
     reached = [Nodes() for _ in ways.places]
-    reached[ways.wanted].add(((node,),))
+    reached[ways.wanted].add((starts,))
     for group in reversed(ways.groups):
         if group.inside:
             _go_round(group, run, reached)
