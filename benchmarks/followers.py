@@ -142,6 +142,7 @@ def unseen(writer: Server, reader: Server, random: Random, writes: int) -> int:
 def serving(url: str, *options: str) -> Iterator[tuple[int, int]]:
     """Run a server on a free port, when all its workers answer; gives the port and the process."""
     environment = {name: text for name, text in os.environ.items() if name[:7] != "RELATA_"}
+    environment["RELATA_ANSWERS_KEPT"] = "0"  # so that each answer is found
     command = [sys.executable, "-m", "relata", "serve", "--port", "0", "--database", url, *options]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     assert server.stderr is not None, "it is piped"

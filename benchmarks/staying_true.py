@@ -208,7 +208,7 @@ class World(NamedTuple):
 def make_writes(directory: Path, users: int) -> World:
     """Make the world, with a database in a directory, and then the writes."""
     url = f"sqlite:///{directory / 'tokens.db'}"
-    with Relata.open(url, schema=SCHEMA) as authorizer:
+    with Relata.open(url, schema=SCHEMA, answers_kept=0) as authorizer:
         world = list(relationships(users))
         for start in range(0, len(world), WRITE):
             authorizer.write(world[start : start + WRITE])

@@ -24,6 +24,7 @@ import msgspec
 import typer
 
 from benchmarks import report, workload
+from benchmarks.in_process import WrongAnswerError
 from benchmarks.loaded import open_loaded
 from benchmarks.measure import (
     NANOSECONDS,
@@ -367,6 +368,8 @@ def _compare(question: _Question[T], seconds: float) -> tuple[int, int, float]:
         taken += time.perf_counter_ns() - start
         compared += 1
         wrong += not question.right(argument, answer)
+        if not question.right(argument, question.ours(argument)):
+            raise WrongAnswerError(f"{question.name}: Relata is wrong about {argument!r}")
         if taken > seconds * NANOSECONDS:
             break
     return compared, wrong, taken / NANOSECONDS / compared

@@ -139,7 +139,8 @@ class Relata:
         with a question and can't be stored; it is kept in the database and holds for everybody
         who opens it, and may grow and never shrink. The graph follows other processes' writes
         every `follow_seconds`, or not at all with None. Up to `answers_kept` answers of plain
-        checks are remembered until the next write, at some 170 bytes each.
+        checks are remembered until the next write, at some 170 bytes each, and lists that take as
+        much again.
 
         Raises StoreError, SchemaError, and InvalidArgumentError where the schema's file cannot be
         read.

@@ -236,7 +236,7 @@ class Replica:
         with self._turns.taken() as turn, current.memory.writing(revision):
             self._graph.commit(prepared, revision, kept=turn.waiting_views())
             if following is not current:
-                current.memory.retire()
+                current.memory.retire(following.memory)
                 self.current = following
                 self._open_texts()
             elif current.engine is not None and current.view is not None:

@@ -3,6 +3,7 @@
 The same is asked of two: one that remembers, and one on the same database that finds every answer.
 """
 
+import enum
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from relata.authorizer import Relata
 from relata.consistency import at_exact_snapshot, encode_zed_token
 from relata.engine import FoundSubjects, Session
 from relata.errors import StoreError
+from relata.graph import Resident
 from relata.relationships import delete
 from relata.results import ResourcesResult, SubjectsResult
 from tests.authorizer.conftest import SCHEMA
@@ -159,6 +161,57 @@ def test_what_a_caller_does_with_a_list_is_its_own_business(relata: Relata) -> N
         assert isinstance(resources.conditional, dict)
         assert resources.conditional == {}
         resources.conditional["readme"] = ("everything",)
+
+
+def test_a_permission_may_be_a_member_of_an_enumeration(relata: Relata) -> None:
+    class Permission(enum.StrEnum):
+        VIEW = "view"
+
+    relata.write(WRITTEN)
+    assert [relata.check(DOCUMENT, Permission.VIEW, ANNE).allowed for _ in range(2)] == [True] * 2
+    assert relata.check(DOCUMENT, "view", ANNE).allowed
+
+
+def test_a_write_that_breaks_off_leaves_no_answer_of_its_revision(
+    relata: Relata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = relata.check(DOCUMENT, "view", ANNE).checked_at
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Resident, "commit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            relata.write(WRITTEN)
+    broken = relata.check(DOCUMENT, "view", ANNE)
+    assert (broken.allowed, broken.checked_at) == (False, before)
+    relata.refresh()
+    assert relata.check(DOCUMENT, "view", ANNE).allowed
+
+
+def test_what_a_new_schema_ends_is_freed_little_by_little(relata: Relata) -> None:
+    relata.write(["document:other#viewer@user:bob"])
+    for number in range(20):
+        relata.check("document:other", "view", "user:bob")
+        relata.lookup_subjects(f"document:d{number}", "view", "user")
+    relata.write_schema(SCHEMA + "definition machine {}\n")
+    memory = relata._replica.current.memory
+    dropped = sum(map(len, memory._dropped))
+    assert dropped > 20
+    for _ in range(dropped):
+        memory._dropped.free_some()
+    assert not memory._dropped
+
+
+def test_lists_are_bounded_by_what_they_take(url: str) -> None:
+    """Empty ones too, and by the texts of their questions."""
+    with Relata.open(url, schema=SCHEMA, follow_seconds=None, answers_kept=100) as relata:
+        memory = relata._replica.current.memory
+        for number in range(200):
+            relata.lookup_subjects(f"document:{'x' * 500}{number}", "view", "user")
+            assert len(memory.answers.lists) <= 100 * 170 // 1_000
+        assert memory.answers.lists
 
 
 def test_one_that_is_closed_answers_nothing_from_memory(url: str) -> None:

@@ -123,7 +123,8 @@ def import_(
             with _until_done():
                 importer.feed(block)
             shown.update(importer.offset, importer.stored)
-        imported = importer.finish()
+        with _until_done():
+            imported = importer.finish()
         token = encode_zed_token(store.datastore_id, imported.revision)
     if json:
         json_line({"imported": imported.relationships, "imported_at": token})
@@ -291,7 +292,11 @@ def _until_done() -> Iterator[None]:
             raise KeyboardInterrupt
         held.append(number)
 
-    before = signal.signal(signal.SIGINT, hold)
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # who started this does not want it interrupted
+        yield
+        return
+    signal.signal(signal.SIGINT, hold)
     try:
         yield
     finally:

@@ -23,10 +23,14 @@ _MOST_KEPT = 4_000_000
 _ENTRY = 10
 """What an entry takes beside the integers in it."""
 _FREED_AT_ONCE = 4
-_IDS_PER_ANSWER = 10
-"""An id in a list takes 8 bytes, since it is the graph's own."""
+_ANSWER_BYTES = 170
+"""What an answer takes; all lists together may take as much as all answers."""
+_LIST_BYTES = 500
+"""What a list takes without its ids and the texts of its question."""
+_ID_BYTES = 8
+"""What an id takes in a list; the text is the graph's own."""
 _LISTS_AT_LEAST = 10
-"""Into how many lists as long as one the bound on all of them must be dividable."""
+"""How many lists as long as the longest that is kept must have room."""
 
 
 class Dropped(list[dict[Any, Any]]):
@@ -71,6 +75,7 @@ class Answers(dict[tuple[str, str, str], bool]):
         self.revision = revision
         self.lists: dict[tuple[object, ...], object] = {}
         self.listed = 0
+        """Bytes that the lists take."""
 
 
 class Recall:
@@ -133,8 +138,9 @@ class Memory:
     ) -> None:
         """Remember a list of so many items that a question has found at a revision, if that is
         still the graph's, and if the list is not long."""
-        answers, size = self.answers, _ENTRY + size
-        most = self.most_answers * _IDS_PER_ANSWER
+        answers, most = self.answers, self.most_answers * _ANSWER_BYTES
+        texts = sum(len(text) for text in question if isinstance(text, str))
+        size = _LIST_BYTES + texts + size * _ID_BYTES
         if answers.revision != revision or size * _LISTS_AT_LEAST > most:
             return
         if answers.listed + size > most:
@@ -160,6 +166,7 @@ class Memory:
             yield
         except BaseException:
             self.tables.clear()  # what was to be forgotten may not have been
+            revision = self.answers.revision
             raise
         finally:
             with self._lock:
@@ -167,6 +174,9 @@ class Memory:
                 if not self._retired:
                     self.sequence += 1
 
-    def retire(self) -> None:
-        """In `writing`, never be even again: another memory has taken this one's place."""
+    def retire(self, successor: Memory) -> None:
+        """In `writing`, never be even again: another memory has taken this one's place, and frees
+        what was in it."""
         self._retired = True
+        successor._dropped.extend(filter(None, (*self._dropped, *self.tables.values())))
+        self._dropped = successor._dropped

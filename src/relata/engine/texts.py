@@ -84,7 +84,8 @@ class TextChecks:
         """The question in the graph's own texts, so that no other needs to be kept."""
         resource, permission, subject = question
         texts, nodes = self._texts, self._nodes
-        return texts[nodes[resource]], intern(permission), texts[nodes[subject]]
+        own = intern(str.__str__(permission))  # of an enumeration's member, the text that it is
+        return texts[nodes[resource]], own, texts[nodes[subject]]
 
     def _run(self, asking: int, sequence: int) -> Run:
         return Run(self._view, asking, self._steps, recall=Recall(self._memory, sequence))

@@ -79,9 +79,11 @@ class Settings(BaseSettings):
     max_import_bytes: Annotated[int, Field(ge=1)] = 1024 * 1024 * 1024
     """How large the body of an import may be, which is read as it arrives."""
     poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.005
-    answers_kept: Annotated[int, Field(ge=0, le=100_000_000)] = ANSWERS_KEPT
     """How often to look whether other processes have written, in seconds; what they have is then
     taken in at once."""
+    answers_kept: Annotated[int, Field(ge=0, le=100_000_000)] = ANSWERS_KEPT
+    """How many answers of plain checks are remembered until the next write; 0 is none. Lists may
+    take as much memory again."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much to log."""
 
