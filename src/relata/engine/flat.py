@@ -403,6 +403,7 @@ def _remembering(state: State) -> ByMemory:
             if len(others) > _MOST_RELATED:
                 raise NotRememberedError
             flats = tables[table]
+            # As above, and written out again: this is where a check spends its time.
             for other in others:
                 flat = flats.get(other)
                 if flat is None or flat is _ASKED_ONCE:
